@@ -1,0 +1,95 @@
+"""The `fluxforge` command: finds its commands by entry point, so that each process imports only what it runs."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from importlib.metadata import EntryPoint, entry_points
+
+import click
+
+from fluxforge_collector import __version__
+from fluxforge_collector.errors import FluxForgeError
+
+GROUP = "fluxforge.commands"
+SUMMARIES = {
+    "collect": "Collect from exchanges into bronze segments, around the clock.",
+    "compute": "Compute silver, bars or labels from your own files.",
+    "config": "Check the configuration, or write its schema.",
+    "demo": "Run everything, offline: exchange, collector, Dagster, bars.",
+    "exchange": "Run the simulated exchange.",
+    "features": "Show the feature catalogue.",
+    "plot": "Plot mid, bars, features or depth.",
+    "query": "Read a dataset: table, CSV, JSON, Parquet or SQL.",
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command only when it is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the installed commands."""
+        del ctx
+        return sorted(entry_points(group=GROUP).names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name; None where there is none."""
+        del ctx
+        for entry in entry_points(group=GROUP, name=cmd_name):
+            return load(entry)
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command the arguments name, or an error that names the nearest one."""
+        if args and args[0] not in self.list_commands(ctx):
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f"did you mean `fluxforge {near[0]}`?" if near else "see `fluxforge --help`"
+            raise FluxForgeError(f"there is no command {args[0]!r}", hint)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES.get(name, "")) for name in self.list_commands(ctx)])
+
+
+def load(entry: EntryPoint) -> click.Command:
+    """Import a command. Raises: FluxForgeError where its packages are not installed."""
+    try:
+        command: click.Command = entry.load()
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("fluxforge_"):
+            raise
+        raise FluxForgeError(
+            f"`fluxforge {entry.name}` needs {error.name}", "install it with `pip install 'fluxforge[assets]'`"
+        ) from None
+    return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="fluxforge")
+def root() -> None:
+    """FluxForge: market data for crypto quants. Exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; a FluxForgeError becomes one line and exit code 2."""
+    try:
+        root.main(args=arguments, standalone_mode=False)
+    except FluxForgeError as error:
+        click.echo(f"fluxforge: {error}", err=True)
+        sys.exit(2)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        # a reader such as `head` has gone: nothing more can be said to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,174 @@
+"""The configuration's sections, their keys and defaults. Reading them from files and environment is `load`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from fluxforge_collector.config.features import FeatureOptions
+from fluxforge_collector.errors import InstrumentError
+from fluxforge_collector.instruments import check_exchange, path_safe
+
+
+class Section(BaseModel):
+    """A section: unknown keys are errors, values do not change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Lake(Section):
+    """Where everything is kept."""
+
+    root: str = Field("./lake", min_length=1, description="directory of the lake")
+
+
+class Ingestion(Section):
+    """How records reach the disk."""
+
+    batch_size: int = Field(1000, ge=1, description="records that force a flush")
+    flush_interval_seconds: float = Field(5.0, gt=0, le=300, description="longest time between flushes, s")
+    queue_maxsize: int = Field(50_000, ge=100, description="records the queue holds")
+    queue_max_mb: int = Field(64, ge=1, description="MiB the queue holds")
+    segment_max_mb: int = Field(50, ge=1, description="journal size of a channel that closes the segment, MiB")
+    segment_max_seconds: int = Field(60, ge=1, le=86_400, description="length of a segment, aligned to the epoch, s")
+    parquet_compression: Literal["zstd"] = Field("zstd", description="codec of sealed files")
+    parquet_compression_level: int = Field(3, ge=1, le=22, description="level of the codec")
+    shutdown_grace_seconds: float = Field(20.0, gt=0, description="longest orderly stop, s")
+    collector: str = Field(
+        "c1", pattern=r"^[a-z0-9]{1,16}$", description="name of this collector, unique within the lake"
+    )
+
+
+class Credentials(Section):
+    """Keys of an exchange; from the environment or files only, and never shown."""
+
+    api_key: SecretStr | None = None
+    secret: SecretStr | None = None
+    password: SecretStr | None = None
+
+
+class Symbols(Section):
+    """What to collect, per channel; ccxt's unified symbols."""
+
+    orderbook: tuple[str, ...] = ()
+    trades: tuple[str, ...] = ()
+    ticker: tuple[str, ...] = ()
+
+    @field_validator("*")
+    @classmethod
+    def _safe(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for symbol in value:
+            try:
+                path_safe(symbol)
+            except InstrumentError as error:
+                raise ValueError(str(error)) from error
+        if len(set(value)) != len(value):
+            raise ValueError("a symbol is named twice")
+        return value
+
+
+class Exchange(Section):
+    """One exchange collected through ccxt."""
+
+    symbols: Symbols | tuple[str, ...] = Field(description="symbols for every channel, or a list per channel")
+    orderbook_depth: int = Field(50, ge=1, le=5000, description="levels kept per side")
+    stale_after_seconds: float = Field(30.0, gt=0, description="longest silence of an order book stream, s")
+    silence_seconds: float = Field(10.0, gt=0, description="longest silence of a connection, s")
+    streams_per_connection: int = Field(50, ge=1, description="symbols per ccxt instance")
+    base_url: str | None = Field(
+        None, pattern=r"^http://[A-Za-z0-9.\-]+:\d+$", description="address of a simulated exchange"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="passed to ccxt as its options")
+    credentials: Credentials = Credentials()
+
+    def symbols_of(self, channel: str) -> tuple[str, ...]:
+        """The symbols to collect on a channel."""
+        if isinstance(self.symbols, tuple):
+            return self.symbols
+        wanted: tuple[str, ...] = getattr(self.symbols, channel)
+        return wanted
+
+    @field_validator("symbols")
+    @classmethod
+    def _one_list(cls, value: Symbols | tuple[str, ...]) -> Symbols | tuple[str, ...]:
+        if isinstance(value, tuple):
+            return Symbols(orderbook=value, trades=value, ticker=value).orderbook
+        return value
+
+
+class BookChannel(Section):
+    """How silver order books and what follows from them are computed."""
+
+    enabled: bool = True
+    processor_options: FeatureOptions = FeatureOptions()
+
+
+class PlainChannel(Section):
+    """A channel whose silver is its bronze, cleaned."""
+
+    enabled: bool = True
+
+
+class Channels(Section):
+    """The channels the assets build."""
+
+    orderbook: BookChannel = BookChannel()
+    trades: PlainChannel = PlainChannel()
+    ticker: PlainChannel = PlainChannel()
+
+
+class Etl(Section):
+    """How bronze becomes silver and gold."""
+
+    channels: Channels = Channels()
+    min_run_interval_seconds: float = Field(30.0, ge=0, description="least time between starts of real-time runs, s")
+    start_date: str = Field(
+        "2024-01-01", pattern=r"^\d{4}-\d{2}-\d{2}$", description="first date partition, UTC"
+    )
+
+
+class Metrics(Section):
+    """Where the collector shows itself."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = Field(9108, ge=0, le=65535, description="0 takes a free port")
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    lake: Lake = Lake()
+    ingestion: Ingestion = Ingestion()
+    exchanges: dict[str, Exchange] = Field(default_factory=dict)
+    etl: Etl = Etl()
+    metrics: Metrics = Metrics()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("exchanges")
+    @classmethod
+    def _exchange_ids(cls, value: dict[str, Exchange]) -> dict[str, Exchange]:
+        for exchange in value:
+            try:
+                check_exchange(exchange)
+            except InstrumentError as error:
+                raise ValueError(str(error)) from error
+        return value
+
+    @model_validator(mode="after")
+    def _depth_is_delivered(self) -> Self:
+        depth = self.etl.channels.orderbook.processor_options.depth
+        for name, exchange in self.exchanges.items():
+            if exchange.orderbook_depth < depth:
+                raise ValueError(
+                    f"exchanges.{name}.orderbook_depth ({exchange.orderbook_depth}) is less than the"
+                    f" {depth} levels the features read"
+                )
+        return self
+
+    @property
+    def root(self) -> Path:
+        """The lake's directory, absolute."""
+        return Path(self.lake.root).expanduser().absolute()

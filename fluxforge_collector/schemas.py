@@ -1,0 +1,79 @@
+"""Bronze schemas: the columns of each channel, declared once; journal, Parquet, checks and docs derive from them."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from fluxforge_collector.records import Channel
+
+SCHEMA_VERSION = "1"
+
+_NAME = pa.dictionary(pa.int32(), pa.string())
+_CAPTURE = pa.timestamp("us", tz="UTC")
+_LEVEL = pa.struct([pa.field("price", pa.float64(), nullable=False), pa.field("size", pa.float64(), nullable=False)])
+LEVELS = pa.list_(pa.field("element", _LEVEL, nullable=False))
+
+
+def _schema(*fields: tuple[str, pa.DataType] | tuple[str, pa.DataType, bool]) -> pa.Schema:
+    """A schema whose fields are not null unless a third value says so."""
+    return pa.schema(
+        [pa.field(f[0], f[1], nullable=len(f) == 3 and bool(f[2])) for f in fields],
+        metadata={"fluxforge.schema_version": SCHEMA_VERSION},
+    )
+
+
+_KEY = (("collected_at", pa.int64()), ("capture_ts", _CAPTURE), ("exchange", _NAME), ("symbol", _NAME))
+_ORDER = (("seq", pa.int64()), ("conn", pa.int32()))
+_TICKER_NUMBERS = (
+    "bid ask bid_volume ask_volume last open high low close vwap base_volume quote_volume change percentage"
+).split()
+
+BRONZE: dict[Channel, pa.Schema] = {
+    Channel.ORDERBOOK: _schema(
+        *_KEY,
+        ("timestamp", pa.int64(), True),
+        ("nonce", pa.int64(), True),
+        ("bids", LEVELS),
+        ("asks", LEVELS),
+        *_ORDER,
+    ),
+    Channel.TRADES: _schema(
+        *_KEY,
+        ("trade_id", pa.string(), True),
+        ("timestamp", pa.int64(), True),
+        ("side", _NAME, True),
+        ("price", pa.float64()),
+        ("amount", pa.float64()),
+        ("cost", pa.float64(), True),
+        ("info_json", pa.string(), True),
+        *_ORDER,
+        ("backfilled", pa.bool_()),
+    ),
+    Channel.TICKER: _schema(
+        *_KEY,
+        *((name, pa.float64(), True) for name in _TICKER_NUMBERS),
+        ("timestamp", pa.int64(), True),
+        ("info_json", pa.string(), True),
+        *_ORDER,
+    ),
+    Channel.GAPS: _schema(
+        ("exchange", _NAME),
+        ("symbol", _NAME),
+        ("channel", _NAME),
+        ("gap_start", _CAPTURE),
+        ("gap_end", _CAPTURE),
+        ("reason", _NAME),
+        ("lost", pa.int64(), True),
+        ("detail", pa.string(), True),
+        ("seq", pa.int64()),
+    ),
+    Channel.FRAMES: _schema(
+        ("recv_ns", pa.int64()),
+        ("exchange", _NAME),
+        ("conn", pa.int32()),
+        ("url", _NAME),
+        ("direction", _NAME),
+        ("text", pa.string()),
+    ),
+}
+"""The schema of each channel, in the column order of the files."""
