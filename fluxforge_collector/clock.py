@@ -34,18 +34,23 @@ class SystemClock:
         self.anchor()
 
     def wall_us(self) -> int:
+        """Microseconds since the epoch, as the machine has it."""
         return time.time_ns() // 1000
 
     def capture_us(self) -> int:
+        """The anchored time, held where it would run backwards."""
         now = max(self._last_us, time.monotonic_ns() // 1000 + self._offset_us)
         self._last_us = now
         return now
 
     def monotonic(self) -> float:
+        """Seconds of the monotonic clock."""
         return time.monotonic()
 
     def step_us(self) -> int:
+        """Wall clock minus anchored time."""
         return self.wall_us() - (time.monotonic_ns() // 1000 + self._offset_us)
 
     def anchor(self) -> None:
+        """Anchor to the wall clock as it stands."""
         self._offset_us = time.time_ns() // 1000 - time.monotonic_ns() // 1000

@@ -25,8 +25,9 @@ def _schema(*fields: tuple[str, pa.DataType] | tuple[str, pa.DataType, bool]) ->
 _KEY = (("collected_at", pa.int64()), ("capture_ts", _CAPTURE), ("exchange", _NAME), ("symbol", _NAME))
 _ORDER = (("seq", pa.int64()), ("conn", pa.int32()))
 _TICKER_NUMBERS = (
-    "bid ask bid_volume ask_volume last open high low close vwap base_volume quote_volume change percentage"
-).split()
+    "bid", "ask", "bid_volume", "ask_volume", "last", "open", "high", "low", "close", "vwap",
+    "base_volume", "quote_volume", "change", "percentage",
+)  # fmt: skip
 
 BRONZE: dict[Channel, pa.Schema] = {
     Channel.ORDERBOOK: _schema(

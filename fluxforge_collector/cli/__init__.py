@@ -64,7 +64,8 @@ def load(entry: EntryPoint) -> click.Command:
         if (error.name or "").startswith("fluxforge_"):
             raise
         raise FluxForgeError(
-            f"`fluxforge {entry.name}` needs {error.name}", "install it with `pip install 'fluxforge[assets]'`"
+            f"`fluxforge {entry.name}` needs {error.name}",
+            "install it with `pip install 'fluxforge[assets]'`",
         ) from None
     return command
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
@@ -51,11 +51,12 @@ def schema(out: Path | None) -> None:
 
 def _columns_created(config: Config) -> dict[str, list[str]]:
     """Dotted feature option → silver columns that exist because of it; empty where the assets are not installed."""
-    if find_spec("fluxforge_assets") is None or find_spec("polars") is None:
-        return {}
-    from importlib import import_module  # noqa: PLC0415  the assets are optional here, and the collector knows none
-
-    trace = import_module("fluxforge_assets.features.catalogue").columns_by_option
     options = config.etl.channels.orderbook.processor_options
-    prefix = "etl.channels.orderbook.processor_options"
-    return {f"{prefix}.{key}": columns for key, columns in trace(options).items()}
+    created: dict[str, list[str]] = {}
+    for entry in entry_points(group="fluxforge.columns"):
+        try:
+            trace = entry.load()
+        except ModuleNotFoundError:
+            continue
+        created |= {f"etl.channels.orderbook.processor_options.{k}": v for k, v in trace(options).items()}
+    return created

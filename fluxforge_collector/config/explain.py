@@ -20,6 +20,7 @@ def settings(loaded: Loaded) -> Iterator[Setting]:
     """Every effective value; secrets show as stars."""
     for key, value in flatten(loaded.config.model_dump(mode="json")):
         origin = next(
-            (o for k, o in loaded.origins.items() if key == k or key.startswith((f"{k}.", f"{k}["))), "default"
+            (o for k, o in loaded.origins.items() if key == k or key.startswith((f"{k}.", f"{k}["))),
+            "default",
         )
         yield Setting(key, value, origin)

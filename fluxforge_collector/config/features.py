@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -19,7 +20,7 @@ def _whole_us(seconds: float) -> int:
 
 
 class FeatureOptions(BaseModel):
-    """What is computed and how; every key but `families` changes stored values, so a change is a new dataset version."""
+    """What is computed and how; all but `families` change stored values, so a change is a new dataset version."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -29,7 +30,10 @@ class FeatureOptions(BaseModel):
     hf_emit_interval: float = Field(1.0, gt=0, description="length of a bucket, s")
     max_levels: int = Field(10, ge=2, le=1000, description="levels given as columns and used by level features")
     depth_levels: int | None = Field(
-        None, ge=2, le=10_000, description="levels read for bands, reach, impact and add/remove; default max_levels"
+        None,
+        ge=2,
+        le=10_000,
+        description="levels read for bands, reach, impact and add/remove; default max_levels",
     )
     ofi_levels: int = Field(10, ge=1, description="levels of multi-level OFI, at most max_levels")
     ofi_decay_alpha: float = Field(0.5, ge=0, description="decay of OFI weights by level")
@@ -70,7 +74,7 @@ class FeatureOptions(BaseModel):
     @field_validator("bands_bps", "horizons", "bar_durations", "label_horizons", "rs_horizons", "xv_horizons")
     @classmethod
     def _increasing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if any(v <= 0 for v in value) or any(b <= a for a, b in zip(value, value[1:], strict=False)):
+        if any(v <= 0 for v in value) or any(b <= a for a, b in pairwise(value)):
             raise ValueError("values must be positive and increasing")
         return value
 

@@ -124,9 +124,7 @@ class Etl(Section):
 
     channels: Channels = Channels()
     min_run_interval_seconds: float = Field(30.0, ge=0, description="least time between starts of real-time runs, s")
-    start_date: str = Field(
-        "2024-01-01", pattern=r"^\d{4}-\d{2}-\d{2}$", description="first date partition, UTC"
-    )
+    start_date: str = Field("2024-01-01", pattern=r"^\d{4}-\d{2}-\d{2}$", description="first date partition, UTC")
 
 
 class Metrics(Section):

@@ -1,0 +1,112 @@
+"""Every mistake in a configuration is one clear error that names the key, where it stands and what to do."""
+
+import pytest
+
+from fluxforge_collector.config.explain import settings
+from fluxforge_collector.config.load import load_config, load_with_origins
+from fluxforge_collector.errors import ConfigError
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A configuration file with this text."""
+
+    def write(text):
+        path = tmp_path / "fluxforge.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_defaults_hold_without_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(None, {})
+    assert config.ingestion.batch_size == 1000
+    assert config.ingestion.flush_interval_seconds == 5.0
+    assert config.etl.channels.orderbook.processor_options.horizons == (1, 5, 30, 60)
+
+
+MISTAKES = {
+    "unknown section": ("ingestoin: {}", ["unknown key 'ingestoin'", "did you mean 'ingestion'"]),
+    "unknown key": ("ingestion: {batch_sise: 5}", ["'ingestion.batch_sise'", "did you mean 'batch_size'"]),
+    "unknown feature option": (
+        "etl: {channels: {orderbook: {processor_options: {horizon: [1]}}}}",
+        ["processor_options.horizon'", "did you mean 'horizons'"],
+    ),
+    "unknown key of an exchange": (
+        "exchanges: {okx: {symbols: [BTC/USDT], orderbok_depth: 5}}",
+        ["orderbok_depth", "did you mean 'orderbook_depth'"],
+    ),
+    "wrong type": ("ingestion: {batch_size: many}", ["ingestion.batch_size", "valid integer"]),
+    "out of range": ("ingestion: {flush_interval_seconds: -1}", ["flush_interval_seconds", "greater than 0"]),
+    "not a mapping": ("- a\n- b", ["holds no sections"]),
+    "not YAML": ("lake: {root: [", ["not valid YAML", "line"]),
+    "horizon off the grid": (
+        "etl: {channels: {orderbook: {processor_options: {horizons: [1.5]}}}}",
+        ["horizons: 1.5 s is not a multiple"],
+    ),
+    "more OFI levels than levels": (
+        "etl: {channels: {orderbook: {processor_options: {max_levels: 5, ofi_levels: 6}}}}",
+        ["ofi_levels (6) must be at most max_levels (5)"],
+    ),
+    "deeper features than the feed": (
+        "exchanges: {okx: {symbols: [BTC/USDT], orderbook_depth: 5}}",
+        ["orderbook_depth (5) is less than the 10 levels"],
+    ),
+    "symbol twice": ("exchanges: {okx: {symbols: [BTC/USDT, BTC/USDT]}}", ["named twice"]),
+    "exchange that is a path": ("exchanges: {../x: {symbols: [BTC/USDT]}}", ["no exchange id"]),
+}
+
+
+@pytest.mark.parametrize(("text", "parts"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_clear_line(write, text, parts):
+    path = write(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {})
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in [*parts, "fluxforge"]:
+        assert part in message
+
+
+def test_a_missing_named_file_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="no configuration file"):
+        load_config(tmp_path / "none.yaml", {})
+
+
+def test_environment_overrides_the_file_and_says_so(write):
+    path = write("ingestion: {batch_size: 5, queue_maxsize: 200}")
+    loaded = load_with_origins(path, {"FLUXFORGE__INGESTION__BATCH_SIZE": "7", "OTHER": "x"})
+    assert loaded.config.ingestion.batch_size == 7
+    assert loaded.config.ingestion.queue_maxsize == 200
+    origin = {s.key: s.origin for s in settings(loaded)}
+    assert origin["ingestion.batch_size"] == "$FLUXFORGE__INGESTION__BATCH_SIZE"
+    assert origin["ingestion.queue_maxsize"] == str(path)
+    assert origin["ingestion.segment_max_mb"] == "default"
+
+
+def test_a_mistake_in_the_environment_names_the_variable():
+    with pytest.raises(ConfigError, match=r"FLUXFORGE__INGESTION__BATCH_SISE.*did you mean 'batch_size'"):
+        load_config(None, {"FLUXFORGE__INGESTION__BATCH_SISE": "7"})
+
+
+def test_the_variable_names_the_file(write):
+    path = write("log_level: debug")
+    assert load_config(None, {"FLUXFORGE_CONFIG": str(path)}).log_level == "debug"
+
+
+def test_secrets_never_show(write):
+    path = write("exchanges: {okx: {symbols: [BTC/USDT], credentials: {api_key: hunter2}}}")
+    loaded = load_with_origins(path, {})
+    assert loaded.config.exchanges["okx"].credentials.api_key.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(loaded.config)
+    assert "hunter2" not in repr(list(settings(loaded)))
+
+
+def test_symbols_per_channel(write):
+    path = write("exchanges: {okx: {symbols: {orderbook: [BTC/USDT], trades: [ETH/USDT]}}}")
+    exchange = load_config(path, {}).exchanges["okx"]
+    assert exchange.symbols_of("orderbook") == ("BTC/USDT",)
+    assert exchange.symbols_of("trades") == ("ETH/USDT",)
+    assert exchange.symbols_of("ticker") == ()
