@@ -1,0 +1,58 @@
+# Each target sets up what it needs; nothing is installed outside .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+SOURCE := fluxforge_collector fluxforge_assets
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs format lock clean
+
+help:
+	@echo "make demo    set up and run everything offline, ending in bars (Ctrl-C stops it)"
+	@echo "make test    set up and run the tests"
+	@echo "make check   format, lint, types, layers, docs in step"
+	@echo "make bench   print the figures, as tables and JSON"
+	@echo "make docs    write the generated pages again"
+	@echo "make clean   remove what was built; data stays"
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "FluxForge needs Python 3.11: set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# compiled once here, so that no run waits for the compiler
+.venv/compiled: .venv/installed $(wildcard fluxforge_assets/kernels/*.py)
+	$(BIN)/python -m fluxforge_assets.kernels
+	@touch $@
+
+demo: .venv/compiled
+	$(BIN)/fluxforge demo $(ARGS)
+
+test: .venv/compiled
+	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+bench: .venv/compiled
+	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+docs: .venv/compiled
+	$(BIN)/python docs/generate.py
+
+format: .venv/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: .venv/installed
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

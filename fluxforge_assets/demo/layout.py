@@ -1,0 +1,89 @@
+"""What the demo writes before it starts: a configuration and a Dagster home under one root."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fluxforge_collector.errors import FluxForgeError
+
+GENERATED = {"binanceus": ["BTC/USDT", "ETH/USDT", "SOL/USDT"], "okx": ["BTC/USDT", "ETH/USDT"]}
+_HOME_KEYS = ("storage", "compute_logs", "local_artifact_storage", "schedule_storage", "run_storage")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the demo keeps things; everything lies under `root`, an absolute path."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration every process reads."""
+        return self.root / "fluxforge.yaml"
+
+    @property
+    def lake(self) -> Path:
+        """The lake's root."""
+        return self.root / "lake"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's home: its database and logs."""
+        return self.root / "dagster"
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace file: one code server."""
+        return self.dagster_home / "workspace.yaml"
+
+    def log(self, name: str) -> Path:
+        """What a process printed."""
+        return self.root / "logs" / f"{name}.log"
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def prepare(layout: Layout, *, exchanges: dict[str, list[str]], exchange_port: int, code_port: int) -> None:
+    """Write configuration and Dagster home. Raises: FluxForgeError where the root cannot be written."""
+    try:
+        for folder in (layout.lake, layout.dagster_home, layout.log("x").parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        layout.config.write_text(yaml.safe_dump(_config(layout, exchanges, exchange_port), sort_keys=False))
+        (layout.dagster_home / "dagster.yaml").write_text(yaml.safe_dump(_profile(), sort_keys=False))
+        server = {"host": "127.0.0.1", "port": code_port, "location_name": "fluxforge"}
+        layout.workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+    except OSError as error:
+        raise FluxForgeError(f"cannot write {layout.root}: {error}", "name a writable folder with --root") from None
+
+
+def _config(layout: Layout, exchanges: dict[str, list[str]], port: int) -> dict[str, Any]:
+    """A configuration for quick results: short segments, runs as often as they finish."""
+    return {
+        "lake": {"root": str(layout.lake)},
+        "ingestion": {"flush_interval_seconds": 1.0, "segment_max_seconds": 10, "collector": "demo"},
+        "exchanges": {
+            name: {"symbols": symbols, "base_url": f"http://127.0.0.1:{port}"} for name, symbols in exchanges.items()
+        },
+        "etl": {"min_run_interval_seconds": 5},
+        "metrics": {"port": 0},
+    }
+
+
+def _profile() -> dict[str, Any]:
+    """The repository's `dagster.yaml`, with its storage moved to the demo's own home."""
+    file = Path(__file__).parents[2] / "dagster.yaml"
+    if not file.is_file():
+        raise FluxForgeError("the demo runs from a checkout, and there is no dagster.yaml here", "clone FluxForge")
+    profile: dict[str, Any] = yaml.safe_load(file.read_text())
+    return {key: value for key, value in profile.items() if key not in _HOME_KEYS}

@@ -1,0 +1,165 @@
+"""The demo's course: start everything, watch until told to stop, stop in order, and account for every frame."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fluxforge_assets.demo.layout import Layout, free_port, prepare
+from fluxforge_assets.demo.processes import Process, start, wait_for_children
+from fluxforge_assets.demo.status import Status, Watch
+from fluxforge_collector.errors import FluxForgeError
+
+READY_SECONDS = 60.0
+DRAIN_SECONDS = 30.0
+_BIN = Path(sys.executable).parent
+
+
+@dataclass
+class Demo:
+    """A running demo: its processes by name, in the order they were started."""
+
+    layout: Layout
+    instruments: list[str]
+    exchange_url: str
+    page: str | None
+    started: float
+    watch: Watch
+    processes: dict[str, Process] = field(default_factory=dict)
+    first_bar_seconds: float | None = None
+
+    def start(self, name: str, *arguments: str, **environment: str) -> None:
+        """Start a process that reads the demo's configuration."""
+        common = {
+            "FLUXFORGE_CONFIG": str(self.layout.config),
+            "DAGSTER_HOME": str(self.layout.dagster_home),
+            "PYTHONUNBUFFERED": "1",
+        }
+        program = [str(_BIN / arguments[0]), *arguments[1:]]
+        self.processes[name] = start(name, program, self.layout.log(name), {**common, **environment})
+
+    def check(self) -> None:
+        """Raises: FluxForgeError where a process has ended by itself."""
+        for process in self.processes.values():
+            process.check()
+
+    def status(self) -> Status:
+        """The state of the lake, noting when every instrument first had a bar."""
+        now = self.watch.read()
+        if self.first_bar_seconds is None and all(i in now.newest_bar_us for i in self.instruments):
+            self.first_bar_seconds = time.monotonic() - self.started
+        return now
+
+    def exchange_stats(self) -> dict[str, Any]:
+        """What the exchange says it has sent; empty while it cannot be asked."""
+        try:
+            with urllib.request.urlopen(f"{self.exchange_url}/_control/stats", timeout=2) as answer:  # noqa: S310
+                stats: dict[str, Any] = json.load(answer)
+                return stats
+        except (OSError, ValueError):
+            return {}
+
+
+def launch(
+    layout: Layout,
+    exchanges: Mapping[str, list[str]],
+    *,
+    seed: int,
+    captures: tuple[Path, ...],
+    headless: bool,
+    say: Callable[[str], None],
+) -> Demo:
+    """Start exchange, collector and Dagster. Raises: FluxForgeError with what went wrong, nothing left running."""
+    from fluxforge_assets.demo.layout import instruments_of
+
+    exchange_port, code_port, page_port = free_port(), free_port(), free_port()
+    prepare(layout, exchanges=dict(exchanges), exchange_port=exchange_port, code_port=code_port)
+    page = None if headless else f"http://127.0.0.1:{page_port}"
+    demo = Demo(
+        layout,
+        instruments_of(exchanges),
+        f"http://127.0.0.1:{exchange_port}",
+        page,
+        time.monotonic(),
+        Watch(layout.lake),
+    )
+    try:
+        say("starting the exchange")
+        recorded = [word for capture in captures for word in ("--capture", str(capture))]
+        source = recorded or ["--seed", str(seed)]
+        demo.start("exchange", "fluxforge", "exchange", "--port", str(exchange_port), *source)
+        _wait(demo, lambda: bool(demo.exchange_stats()), "the exchange answers")
+        say("starting the collector")
+        demo.start("collector", "fluxforge", "collect", "--sources", "ccxt", "--json")
+        say("starting Dagster")
+        demo.start("instance", "dagster", "instance", "info")
+        if not demo.processes["instance"].wait(READY_SECONDS):
+            raise FluxForgeError("Dagster's instance did not come up", f"see {layout.log('instance')}")
+        del demo.processes["instance"]
+        module = ("-m", "fluxforge_assets.definitions")
+        demo.start("code", "dagster", "api", "grpc", "--host", "127.0.0.1", "--port", str(code_port), *module)
+        demo.start("daemon", "dagster-daemon", "run", "-w", str(layout.workspace))
+        if page:
+            where = ("--host", "127.0.0.1", "--port", str(page_port))
+            demo.start("webserver", "dagster-webserver", "-w", str(layout.workspace), *where)
+    except BaseException:
+        stop(demo)
+        raise
+    return demo
+
+
+def _wait(demo: Demo, ready: Callable[[], bool], what: str) -> None:
+    """Wait until something holds. Raises: FluxForgeError when a process ends or the time is over."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not ready():
+        demo.check()
+        if time.monotonic() > deadline:
+            raise FluxForgeError(f"{what}: not within {READY_SECONDS:.0f} s", f"see {demo.layout.log('x').parent}")
+        time.sleep(0.1)
+
+
+def finish(demo: Demo) -> dict[str, Any]:
+    """Stop in order so that everything sent is in the bars, and give the account."""
+    sent = _hold_exchange(demo)
+    collector = demo.processes["collector"]
+    collector.ask_to_stop()
+    collector.wait(DRAIN_SECONDS)
+    report = _last_json(collector.log)
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while demo.status().waiting and time.monotonic() < deadline:
+        time.sleep(0.5)
+    stop(demo)
+    last = demo.status()
+    return {
+        "frames_sent": sent,
+        "frames_unaccounted": unaccounted(sent, report),
+        "bronze_rows": last.bronze_rows,
+        "silver_rows": last.silver_rows,
+        "bar_rows": last.bar_rows,
+        "instruments": sorted(last.newest_bar_us),
+        "gaps": last.gaps,
+        "first_bar_seconds": None if demo.first_bar_seconds is None else round(demo.first_bar_seconds, 1),
+    }
+
+
+def stop(demo: Demo) -> None:
+    """Stop every process, runs in progress first allowed to end; nothing of the demo is left behind."""
+    for name in ("collector", "daemon"):
+        if name in demo.processes:
+            demo.processes[name].ask_to_stop()
+    for name in ("collector", "daemon"):
+        if name in demo.processes:
+            demo.processes[name].wait(DRAIN_SECONDS)
+    if "code" in demo.processes:
+        wait_for_children(demo.processes["code"], DRAIN_SECONDS)
+    for process in demo.processes.values():
+        process.ask_to_stop()
+    for process in demo.processes.values():
+        process.wait(5.0)
+        process.end()
