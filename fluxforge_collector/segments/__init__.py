@@ -1,0 +1,1 @@
+"""Segments: how records become durable files. A segment knows no exchange."""
