@@ -129,6 +129,12 @@ class Side:
         """Size of the best 1 … N levels that exist, shape (N, n)."""
         return np.cumsum(self.filled_size[: self.top], axis=0)
 
+    @cached_property
+    def share(self) -> Float64Array:
+        """Size of each of the best N levels over that of all of them, shape (N, n)."""
+        share: Float64Array = self.filled_size[: self.top] / self.cumulative[-1]
+        return share
+
 
 @dataclass(frozen=True)
 class Books:

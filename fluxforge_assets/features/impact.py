@@ -65,25 +65,25 @@ def _size_by_distance(side: Side) -> Float64Array:
 
 
 def cost_of_taking(side: Side, notional: float, sign: float) -> Float64Array:
-    """Distance of the average price paid from the mid, bps, NaN where the side holds less than the notional.
+    """Distance of the average price from the mid, bps, shape (n,); NaN where the side holds less than the notional.
 
-    Walks the levels from the best: each gives min(left, p·q) quote at its price. `sign`: +1 asks, −1 bids. Shape (n,).
+    Walks the levels from the best: each gives min(left, p·q) quote at its price. `sign`: +1 asks, −1 bids.
     """
     left = np.full(len(side.levels), notional)
-    base, weighted = np.zeros(len(left)), np.zeros(len(left))
-    for price, value, distance in zip(side.price, side.value, side.filled_distance, strict=True):
+    base = np.zeros(len(left))
+    for price, value in zip(side.price, side.value, strict=True):
         taken = np.minimum(left, value)
         left -= taken
         taken /= price
         if not side.is_complete:
             taken[np.isnan(price)] = 0.0
         base += taken
-        taken *= distance
-        weighted += taken
         if not left.any():
             break
-    weighted += sign * BPS * left / side.mid
-    cost = divide(weighted, base)
+    cost = divide(np.full(len(base), notional), base)
+    cost -= side.mid
+    cost *= sign * BPS
+    cost /= side.mid
     cost[~(left <= FILLED * notional)] = np.nan
     return cost
 

@@ -40,8 +40,8 @@ def weighted_distance_of(books: Books, side: str) -> Float64Array:
         shown = books.side(side)
         weighted = np.zeros(len(shown.levels))
         for i in range(shown.top):
-            weighted += shown.filled_size[i] * shown.filled_distance[i]
-        return divide(weighted, shown.cumulative[-1])
+            weighted += shown.share[i] * shown.filled_distance[i]
+        return weighted
 
     return books.once(("wdist", side), compute)
 
@@ -87,8 +87,8 @@ def concentration(books: Books, side: str) -> Float64Array:
     shown = books.side(side)
     total = np.zeros(len(shown.levels))
     for i in range(shown.top):
-        total += shown.filled_size[i] * shown.filled_size[i]
-    return divide(total, shown.cumulative[-1] * shown.cumulative[-1])
+        total += shown.share[i] * shown.share[i]
+    return total
 
 
 @feature(
@@ -101,9 +101,8 @@ def entropy(books: Books, side: str) -> Float64Array:
     total = np.zeros(len(shown.levels))
     with np.errstate(divide="ignore", invalid="ignore"):
         for i in range(shown.top):
-            share = shown.filled_size[i] / shown.cumulative[-1]
-            term = np.log(share)
-            term *= share
+            term = np.log(shown.share[i])
+            term *= shown.share[i]
             if not shown.is_complete:
                 term[shown.levels <= i] = 0.0
             total -= term
