@@ -1,0 +1,51 @@
+"""The columns of silver: which the options create and store, in order, and the catalogue page made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from itertools import groupby
+
+from fluxforge_assets.features import ages, bands, books, depth, impact, prices, shape
+from fluxforge_assets.features.quality import KEY
+from fluxforge_assets.features.registry import AGE, STATIC
+from fluxforge_assets.features.statistics import statistics
+from fluxforge_assets.tables import Column, Kind
+from fluxforge_collector.config.features import FeatureOptions
+
+FAMILY_FILES = (prices, depth, bands, shape, impact, ages)
+"""The files that declare features of single rows; importing them in this order fills the registries."""
+
+CODE_VERSION = "1"
+"""Changes when the same columns and options would give other values, so that stored ones are computed again."""
+
+_ALWAYS_STORED = frozenset({"key", "G", "H", "I"})
+
+
+def all_columns(options: FeatureOptions) -> tuple[Column, ...]:
+    """Every column these options create, whatever families they store, in catalogue order."""
+    stored = statistics(options)
+    return (
+        *KEY,
+        *(c for c in stored if c.family == "key"),
+        *(c for declared in STATIC for c in declared.columns(options)),
+        *(c for c in stored if c.family != "key"),
+        *(c for declared in AGE for c in declared.columns(options)),
+    )
+
+
+def silver_columns(options: FeatureOptions) -> tuple[Column, ...]:
+    """The columns of silver under `options.families`, in order.
+
+    A list of families also stores the statistics every window merges (key, G, H, I) and the static columns that
+    windows and bars read, so that a family not stored can still be computed from what is.
+    """
+    columns = all_columns(options)
+    if options.families == "all":
+        return columns
+    if options.families == "core":
+        return tuple(c for c in columns if c.core)
+    merged = {"mid", "spread_bps", "microprice", "imb_l0", f"imb_top{min(5, options.max_levels)}"}
+    families = _ALWAYS_STORED.union(options.families)
+    return tuple(c for c in columns if c.family in families or c.name in merged)

@@ -1,0 +1,28 @@
+"""Arrays to polars frames: the declared order and types, NaN to null."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from fluxforge_assets.tables import Column, Dtype
+
+
+def frame_of(columns: Sequence[Column], values: Mapping[str, npt.NDArray[np.generic]]) -> pl.DataFrame:
+    """A frame of exactly `columns`, in order; a NaN or infinity is null."""
+    return pl.DataFrame([_series(column, values[column.name]) for column in columns])
+
+
+def empty_frame(columns: Sequence[Column]) -> pl.DataFrame:
+    """A frame of `columns` without rows."""
+    return pl.DataFrame(schema={column.name: column.dtype.polars for column in columns})
+
+
+def _series(column: Column, values: npt.NDArray[np.generic]) -> pl.Series:
+    if values.dtype == np.float64 and np.isinf(values).any():
+        values = np.where(np.isinf(values), np.nan, values)
+    series = pl.Series(column.name, values, nan_to_null=True)
+    return series if column.dtype is Dtype.F64 else series.cast(column.dtype.polars)
