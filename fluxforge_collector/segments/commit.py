@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
+from fluxforge_collector.durable import make_directory, storage_errors, sync_directory, write_file
 from fluxforge_collector.errors import JournalError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel, GapReason, GapRecord
 from fluxforge_collector.segments.columns import RECORDS, Columns
-from fluxforge_collector.segments.durable import make_directory, storage_errors, sync_directory, write_file
 from fluxforge_collector.segments.journal import JournalReader
 from fluxforge_collector.segments.manifest import ChannelEntry, Manifest, write_manifest
 from fluxforge_collector.segments.names import DAY_US, parse_segment_id

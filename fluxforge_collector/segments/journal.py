@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
+from fluxforge_collector.durable import FILE_MODE, make_directory, storage_errors, sync_directory, write_all
 from fluxforge_collector.errors import JournalError
-from fluxforge_collector.segments.durable import FILE_MODE, make_directory, storage_errors, sync_directory, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,8 +6,8 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Self
 
+from fluxforge_collector.durable import FILE_MODE, make_directory, storage_errors
 from fluxforge_collector.errors import StorageError
-from fluxforge_collector.segments.durable import FILE_MODE, make_directory, storage_errors
 
 if TYPE_CHECKING:
     from fluxforge_collector.segments.names import SourcePaths

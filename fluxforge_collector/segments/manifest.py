@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fluxforge_collector.durable import storage_errors, write_file
 from fluxforge_collector.errors import DataError, ManifestError
-from fluxforge_collector.segments.durable import storage_errors, write_file
 from fluxforge_collector.segments.names import DAY_US, parse_segment_id
 
 if TYPE_CHECKING:

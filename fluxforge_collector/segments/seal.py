@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fluxforge_collector.durable import make_directory, publish, storage_errors, temporary
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
 from fluxforge_collector.schemas import BRONZE
-from fluxforge_collector.segments.durable import make_directory, publish, storage_errors, temporary
 from fluxforge_collector.segments.manifest import ChannelEntry, InstrumentEntry, checksum_file
 
 if TYPE_CHECKING:
@@ -146,16 +146,20 @@ def seal_channel(channel: Channel, batches: Iterable[pa.RecordBatch], path: Path
         return ChannelEntry()
     with storage_errors(f"seal {path}"):
         make_directory(path.parent)
-        with pq.ParquetWriter(
-            temporary(path),
-            schema,
-            compression=ingestion.parquet_compression,
-            compression_level=ingestion.parquet_compression_level,
-            **parquet_options(schema),
-        ) as writer:
-            for its in cuts.values():
-                for table in its.tables():
-                    writer.write_table(table.cast(schema), row_group_size=ROW_GROUP_ROWS)
+        try:
+            with pq.ParquetWriter(
+                temporary(path),
+                schema,
+                compression=ingestion.parquet_compression,
+                compression_level=ingestion.parquet_compression_level,
+                **parquet_options(schema),
+            ) as writer:
+                for its in cuts.values():
+                    for table in its.tables():
+                        writer.write_table(table.cast(schema), row_group_size=ROW_GROUP_ROWS)
+        except OSError:
+            temporary(path).unlink(missing_ok=True)
+            raise
         sha256 = checksum_file(temporary(path))
         publish(path)
         return ChannelEntry(

@@ -77,11 +77,3 @@ def write_file(path: Path, data: bytes) -> None:
     make_directory(path.parent)
     temporary(path).write_bytes(data)
     publish(path)
-
-
-def move_file(source: Path, target: Path) -> None:
-    """Move a file within the lake, both directories durable."""
-    make_directory(target.parent)
-    source.rename(target)
-    sync_directory(target.parent)
-    sync_directory(source.parent)
