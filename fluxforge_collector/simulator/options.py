@@ -1,0 +1,50 @@
+"""Options of the simulated exchange, checked when made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fluxforge_collector.errors import ConfigError
+from fluxforge_collector.simulator.listing import DEFAULT_SYMBOLS
+from fluxforge_collector.simulator.venues import VENUES
+
+Speed = float | Literal["max"]
+
+
+@dataclass(frozen=True)
+class SimulatorOptions:
+    """What to simulate and where to serve it.
+
+    `port` 0 takes a free one. `speed` is simulated seconds per second, or `max`: as fast as the clients consume.
+    `captures` are recordings to play instead of the stochastic market; `truth_file` receives the ground truth as
+    JSON lines; `truth_limit` bounds the frames remembered in memory. `start_us` is the exchange's clock at the start,
+    default now. `in_flight` is how many played frames may be unconsumed at speed `max`.
+
+    Raises: ConfigError for an unknown exchange, or a speed that is not positive.
+    """
+
+    port: int = 0
+    seed: int = 1
+    exchanges: tuple[str, ...] = ("binanceus", "okx")
+    instruments: tuple[str, ...] = DEFAULT_SYMBOLS
+    speed: Speed = 1.0
+    captures: tuple[Path, ...] = ()
+    truth_file: Path | None = None
+    truth_limit: int = 500_000
+    start_us: int | None = None
+    in_flight: int = 256
+    quiet_s: float = 1.0
+    patience_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        for exchange in self.exchanges:
+            if exchange not in VENUES:
+                raise ConfigError(f"no simulated exchange speaks {exchange!r}", f"choose from {', '.join(VENUES)}")
+        if not self.exchanges or not self.instruments:
+            raise ConfigError("the simulated exchange has nothing to serve", "name an exchange and an instrument")
+        if self.speed != "max" and not self.speed > 0:
+            raise ConfigError(f"speed {self.speed!r} is not positive", "use a number such as 1 or 10, or max")
+        if self.in_flight < 1:
+            raise ConfigError(f"in_flight {self.in_flight} leaves nothing to send", "use 1 or more")

@@ -1,0 +1,178 @@
+"""The simulated exchange as a server on loopback: routes hosts to venues, sockets to feeds. A thin shell."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any, Self
+
+import orjson
+from aiohttp import WSMsgType, web
+
+from fluxforge_collector.errors import ConfigError, FluxForgeError
+from fluxforge_collector.simulator.connection import Connection
+from fluxforge_collector.simulator.delivery import Delivery
+from fluxforge_collector.simulator.faults import Fault, parse_fault
+from fluxforge_collector.simulator.feed import MarketFeed
+from fluxforge_collector.simulator.options import SimulatorOptions
+from fluxforge_collector.simulator.truth import FrameTruth, Truth
+from fluxforge_collector.simulator.wire import Wire
+
+
+class Simulator:
+    """A running simulated exchange; enter it as an async context manager.
+
+    A client needs only its URLs rewritten: `wss://HOST/PATH` becomes `ws://127.0.0.1:PORT/HOST/PATH`. `on_sent` is
+    called with the truth of every frame as it is sent.
+
+    Raises: ConfigError where the port is taken; DataError or StorageError for a capture that cannot be played.
+    """
+
+    def __init__(self, options: SimulatorOptions, on_sent: Callable[[FrameTruth], None] | None = None) -> None:
+        self.options = options
+        self.truth = Truth(options.truth_limit, options.truth_file, on_sent)
+        self.port = options.port
+        self._delivery = Delivery(self.truth)
+        self._feed = MarketFeed(options, self._delivery)
+        self._wires = {host: wire for wire in self._feed.wires for host in wire.hosts}
+        self._opened = 0
+        self._requests = 0
+        self._runner: web.AppRunner | None = None
+        self._pump: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address to rewrite URLs to."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def current_us(self) -> int:
+        """The exchange's clock; in playback, the recorded receive time of the frame sent last."""
+        return self._feed.current_us
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a played capture has been sent to its end."""
+        return self._feed.is_finished
+
+    def stats(self) -> dict[str, Any]:
+        """Live counts."""
+        counts = self.truth.counts
+        return {
+            "frames_sent": counts.total(),
+            "by_stream": {" ".join(key): count for key, count in sorted(counts.items())},
+            "faults": dict(self.truth.faults),
+            "connections": len(self._delivery.connections),
+            "connections_opened": self._opened,
+            "requests": self._requests,
+            "finished": self.is_finished,
+            "clock_us": self.current_us,
+        }
+
+    async def inject(self, fault: Fault) -> int:
+        """Let a fault happen. Returns: how many connections it touched; 0 where it waits for its frames."""
+        return await self._delivery.inject(fault)
+
+    def start_playback(self) -> None:
+        """Begin the playback now, without waiting for subscriptions."""
+        self._feed.request_start()
+
+    async def wait(self) -> None:
+        """Wait for ever; returns only by the error that ended the feed."""
+        if self._pump is not None:
+            await self._pump
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_post("/_control/fault", self._control_fault)
+        app.router.add_post("/_control/start", self._control_start)
+        app.router.add_get("/_control/stats", self._control_stats)
+        app.router.add_route("*", "/{host}/{path:.*}", self._serve)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.options.port)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ConfigError(
+                f"cannot serve on port {self.options.port}: {error.strerror or error}",
+                "choose another port, or 0 for a free one",
+            ) from error
+        self.port = self._runner.addresses[0][1]
+        self._pump = asyncio.create_task(self._feed.run(), name="simulated exchange")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._pump is not None:
+            self._pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pump
+        for connection in list(self._delivery.connections):
+            await connection.close(1001)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self.truth.close()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        host = request.match_info["host"].partition(":")[0]
+        wire = self._wires.get(host)
+        if wire is None:
+            return web.json_response({"error": f"no simulated exchange at {host}"}, status=404)
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._talk(request, wire)
+        self._requests += 1
+        answer = self._feed.rest(wire, "/" + request.match_info["path"], request.query)
+        if answer is None:
+            return web.json_response({"code": -1121, "msg": f"nothing at {request.path}"}, status=404)
+        body = answer if isinstance(answer, bytes) else orjson.dumps(answer)
+        return web.Response(body=body, content_type="application/json")
+
+    async def _talk(self, request: web.Request, wire: Wire) -> web.StreamResponse:
+        ws = web.WebSocketResponse(autoping=False, max_msg_size=0)
+        await ws.prepare(request)
+        self._opened += 1
+        connection = Connection(ws, request, wire, self._opened)
+        self._delivery.connections.append(connection)
+        sender = asyncio.create_task(connection.send_queued())
+        try:
+            async for message in ws:
+                if message.type is WSMsgType.TEXT:
+                    self._receive(connection, message.data)
+                elif message.type is WSMsgType.PING:
+                    await ws.pong(message.data)
+                elif message.type is WSMsgType.PONG:
+                    connection.pong(message)
+        finally:
+            sender.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sender
+            self._delivery.connections.remove(connection)
+            connection.release()
+        return ws
+
+    def _receive(self, connection: Connection, text: str) -> None:
+        received = connection.wire.receive(text, self._feed.markets(connection.wire))
+        for reply in received.replies:
+            connection.put(reply)
+        self._feed.begin(connection, received.begin)
+        for topic in received.end:
+            connection.topics.discard(topic)
+            connection.opening.discard(topic)
+
+    async def _control_fault(self, request: web.Request) -> web.Response:
+        try:
+            touched = await self.inject(parse_fault(await request.json()))
+        except (FluxForgeError, ValueError, TypeError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response({"connections": touched})
+
+    async def _control_start(self, request: web.Request) -> web.Response:
+        del request
+        self.start_playback()
+        return web.json_response({})
+
+    async def _control_stats(self, request: web.Request) -> web.Response:
+        del request
+        return web.json_response(self.stats())

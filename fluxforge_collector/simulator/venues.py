@@ -1,0 +1,9 @@
+"""The venues that can be simulated, by ccxt's id."""
+
+from __future__ import annotations
+
+from fluxforge_collector.simulator.binance import BINANCE, BINANCEUS
+from fluxforge_collector.simulator.okx import Okx
+from fluxforge_collector.simulator.wire import Wire
+
+VENUES: dict[str, Wire] = {wire.exchange: wire for wire in (BINANCEUS, Okx(), BINANCE)}

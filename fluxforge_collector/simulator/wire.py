@@ -1,0 +1,141 @@
+"""What a venue's wire protocol maps between: topics, moments of a market, and frames. Pure values, no sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+from fluxforge_collector.simulator.book import Best, Book, Delta
+from fluxforge_collector.simulator.listing import Listing
+from fluxforge_collector.simulator.market import Trade
+
+
+class Topic(NamedTuple):
+    """One subscription: the venue's channel name and market id."""
+
+    channel: str
+    market: str
+
+
+class Quote(NamedTuple):
+    """Best prices and sizes as decimal text."""
+
+    bid: str
+    bid_size: str
+    ask: str
+    ask_size: str
+
+
+class Day(NamedTuple):
+    """Rolling summary, in ticks and lots."""
+
+    open: int
+    high: int
+    low: int
+    last: int
+    volume: int
+    turnover: int
+    trade_id: int
+
+
+class Moment(NamedTuple):
+    """A market as it stands when frames are made: its book, what changed, what traded, and the exchange's clock."""
+
+    listing: Listing
+    book: Book
+    now_us: int
+    trades: list[Trade]
+    delta: Delta | None
+    day: Day
+
+    def quote(self) -> Quote | None:
+        """Best prices and sizes as text; None where a side is empty."""
+        return quote_of(self.listing, self.book.best())
+
+    def levels(self, levels: list[tuple[int, int]]) -> list[list[str]]:
+        """Levels as decimal text."""
+        listing = self.listing
+        return [[listing.price_text(price), listing.size_text(size)] for price, size in levels]
+
+
+class Frame(NamedTuple):
+    """One frame to send and what is true of it.
+
+    `channel` is the contract's (`orderbook`, `trades`, `ticker`) or the venue's own for others; `sequence` the venue's
+    update, sequence or trade id; `previous` the one it continues; `count` its levels or rows.
+    """
+
+    text: str
+    symbol: str
+    channel: str
+    kind: str
+    sequence: int | None = None
+    previous: int | None = None
+    count: int = 1
+    timestamp_ms: int | None = None
+    quote: Quote | None = None
+    price: str | None = None
+    size: str | None = None
+    side: str | None = None
+
+
+class Received(NamedTuple):
+    """What a client's text asks for: frames to answer with, topics to begin and to end."""
+
+    replies: list[str]
+    begin: list[Topic]
+    end: list[Topic]
+
+
+class Wire(Protocol):
+    """A venue's public market-data protocol as a pure mapping."""
+
+    exchange: str
+    hosts: frozenset[str]
+    ping_s: float | None
+
+    def market_id(self, listing: Listing) -> str:
+        """The venue's name of an instrument."""
+
+    def rest(self, path: str, query: Mapping[str, str], moments: Mapping[str, Moment], now_us: int) -> Any:
+        """The JSON answer to a REST request; None where the path is unknown."""
+
+    def receive(self, text: str, markets: Mapping[str, Listing]) -> Received:
+        """What a client's frame means."""
+
+    def cadence(self, channel: str) -> int:
+        """Slices of the market between two publications of a channel; 0 where there is no such channel."""
+
+    def snapshot(self, topic: Topic, moment: Moment) -> Frame | None:
+        """The in-band snapshot that opens a subscription; None where the venue has none."""
+
+    def publish(self, topic: Topic, moment: Moment) -> list[Frame]:
+        """Frames of a topic at a moment."""
+
+
+def quote_of(listing: Listing, best: Best | None) -> Quote | None:
+    """Best prices and sizes as decimal text."""
+    if best is None:
+        return None
+    return Quote(
+        listing.price_text(best.bid),
+        listing.size_text(best.bid_size),
+        listing.price_text(best.ask),
+        listing.size_text(best.ask_size),
+    )
+
+
+def trade_frame(moment: Moment, trade: Trade, text: str) -> Frame:
+    """The frame of one trade."""
+    listing = moment.listing
+    return Frame(
+        text,
+        listing.symbol,
+        "trades",
+        "trade",
+        sequence=trade.trade_id,
+        timestamp_ms=moment.now_us // 1000,
+        price=listing.price_text(trade.price),
+        size=listing.size_text(trade.size),
+        side="buy" if trade.is_buy else "sell",
+    )
