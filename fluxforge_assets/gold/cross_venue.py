@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from fluxforge_assets.features.quality import KEY
 from fluxforge_assets.gold.rows import (
-    KEY,
     Float64Array,
     Int64Array,
     Mids,

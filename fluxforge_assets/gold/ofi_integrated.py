@@ -12,7 +12,8 @@ from functools import reduce
 import numpy as np
 import polars as pl
 
-from fluxforge_assets.gold.rows import DAY_US, KEY, Float64Array, as_table, numbers, require, whole
+from fluxforge_assets.features.quality import KEY
+from fluxforge_assets.gold.rows import DAY_US, Float64Array, as_table, numbers, require, whole
 from fluxforge_assets.tables import Column, Dtype, Kind
 from fluxforge_collector.config.features import FeatureOptions
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fluxforge_assets.tables import Column, Dtype, Kind
+from fluxforge_assets.features.quality import KEY
+from fluxforge_assets.tables import Column
 from fluxforge_collector.errors import DataError
 
 Float64Array = npt.NDArray[np.float64]
@@ -20,12 +21,6 @@ Int64Array = npt.NDArray[np.int64]
 
 MICROSECONDS = 1_000_000
 DAY_US = 86_400 * MICROSECONDS
-
-KEY = (
-    Column("exchange", Dtype.STRING, "key", Kind.KEY, "", "never", "Exchange of the instrument."),
-    Column("symbol", Dtype.STRING, "key", Kind.KEY, "", "never", "Symbol of the instrument."),
-    Column("ts", Dtype.I64, "key", Kind.KEY, "us", "never", "First instant at which the row may be known."),
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from fluxforge_assets.features.quality import KEY
 from fluxforge_assets.gold.rows import (
     DAY_US,
-    KEY,
     Float64Array,
     Int64Array,
     as_table,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from fluxforge_assets.gold.rows import KEY, as_table, require, span
+from fluxforge_assets.features.quality import KEY
+from fluxforge_assets.gold.rows import as_table, require, span
 from fluxforge_assets.labels.forward import LABELS, NEEDED, Future
 from fluxforge_assets.tables import Column, Dtype, Kind
 from fluxforge_collector.config.features import FeatureOptions

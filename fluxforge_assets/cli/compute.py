@@ -1,0 +1,133 @@
+"""`fluxforge compute`: silver, bars and labels from anybody's Parquet files, without a lake and without Dagster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from fluxforge_assets.cli.files import BronzeFile
+    from fluxforge_collector.config.features import FeatureOptions
+
+FILE = click.Path(path_type=Path)
+CONFIG = click.option(
+    "--config", "config", type=FILE, help="feature options, YAML or JSON: the catalogue's keys, or a fluxforge.yaml"
+)
+WATERMARK = click.option(
+    "--watermark", type=int, help="everything captured before it (µs since the epoch) is in the files"
+)
+OUT = click.option("--out", type=FILE, required=True, help="Parquet file to write; replaced whole or not at all")
+SILVER = click.option("--silver", type=FILE, required=True, help="Parquet file of silver rows")
+
+
+@click.group()
+def command() -> None:
+    """Compute silver, bars or labels from your own Parquet files.
+
+    Without --config, or with one of the catalogue's keys that names no families, all families are computed.
+    """
+
+
+@command.command()
+@click.option("--book", type=FILE, required=True, help="Parquet file of order books, columns as in bronze")
+@click.option("--trades", type=FILE, help="Parquet file of trades; without it every trade column is null")
+@click.option("--gaps", type=FILE, help="Parquet file of gap rows")
+@CONFIG
+@WATERMARK
+@OUT
+def silver(
+    *, book: Path, trades: Path | None, gaps: Path | None, config: Path | None, watermark: int | None, out: Path
+) -> None:
+    """Silver rows from order books, trades and gaps; several instruments are computed one after another."""
+    from fluxforge_assets.cli.files import BronzeFile, read_options, write_atomically
+    from fluxforge_assets.features.catalogue import silver_columns
+    from fluxforge_assets.features.events import BOOK_COLUMNS, TRADE_COLUMNS
+    from fluxforge_assets.features.frames import empty_frame
+
+    options = read_options(config)
+    books = BronzeFile(book, "book", BOOK_COLUMNS)
+    traded = None if trades is None else BronzeFile(trades, "trades", TRADE_COLUMNS)
+    frames = _silver_frames(books, traded, gaps, options, watermark)
+    rows = write_atomically(out, _or_empty(frames, empty_frame(silver_columns(options))), (book, trades, gaps, config))
+    click.echo(f"{out}: {rows} silver rows, {len(silver_columns(options))} columns")
+
+
+def _silver_frames(
+    books: BronzeFile, trades: BronzeFile | None, gaps: Path | None, options: FeatureOptions, watermark: int | None
+) -> Iterator[pl.DataFrame]:
+    """Silver of every instrument that has books or trades, in key order."""
+    from fluxforge_assets.cli.files import by_instrument, read_table
+    from fluxforge_assets.features.silver import silver_frames
+
+    breaks = {}
+    if gaps is not None:
+        wanted = ("exchange", "symbol", "channel", "gap_start", "gap_end")
+        breaks = by_instrument(read_table(gaps, "gaps", wanted), "gaps")
+    for instrument in sorted(books.row_groups.keys() | (trades.row_groups.keys() if trades else ())):
+        yield from silver_frames(
+            books.batches(instrument),
+            trades.batches(instrument) if trades else None,
+            breaks.get(instrument),
+            options=options,
+            watermark_us=watermark,
+        )
+
+
+@command.command()
+@SILVER
+@CONFIG
+@WATERMARK
+@OUT
+def bars(*, silver: Path, config: Path | None, watermark: int | None, out: Path) -> None:
+    """Bars of every duration, in one table with the column `bar_us`."""
+    from fluxforge_assets.bars import compute_bars
+
+    _from_silver(compute_bars, "bars", silver=silver, config=config, watermark=watermark, out=out)
+
+
+@command.command()
+@SILVER
+@CONFIG
+@WATERMARK
+@OUT
+def labels(*, silver: Path, config: Path | None, watermark: int | None, out: Path) -> None:
+    """Labels of every silver row. Each column looks ahead: never join them into a feature matrix as inputs."""
+    from fluxforge_assets.labels import compute_labels
+
+    _from_silver(compute_labels, "labels", silver=silver, config=config, watermark=watermark, out=out)
+
+
+def _from_silver(
+    compute: Callable[..., pl.DataFrame],
+    what: str,
+    *,
+    silver: Path,
+    config: Path | None,
+    watermark: int | None,
+    out: Path,
+) -> None:
+    """Compute a table of every instrument in a silver file."""
+    from fluxforge_assets.cli.files import by_instrument, read_options, read_table, write_atomically
+
+    options = read_options(config)
+    table = read_table(silver, "silver", ("exchange", "symbol", "ts"))
+    parts = by_instrument(table, "silver")
+    made = (compute(part, options=options, watermark_us=watermark) for part in parts.values())
+    empty = compute(table.clear(), options=options, watermark_us=watermark)
+    rows = write_atomically(out, _or_empty(made, empty), (silver, config))
+    click.echo(f"{out}: {rows} {what}, {empty.width} columns")
+
+
+def _or_empty(frames: Iterable[pl.DataFrame], empty: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The frames, or an empty one where there is none."""
+    first = True
+    for frame in frames:
+        first = False
+        yield frame
+    if first:
+        yield empty
