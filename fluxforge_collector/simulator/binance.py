@@ -17,10 +17,9 @@ _DAY_MS = 86_400_000
 class BinanceSpot:
     """The protocol of one of the Binance family's spot venues."""
 
-    ping_s = 20.0
-
     def __init__(self, exchange: str, hosts: frozenset[str]) -> None:
         self.exchange = exchange
+        self.ping_s: float | None = 20.0
         self.hosts = hosts
 
     def market_id(self, listing: Listing) -> str:
@@ -60,6 +59,7 @@ class BinanceSpot:
     def snapshot(self, topic: Topic, moment: Moment) -> Frame | None:
         """None: snapshots come over REST."""
         del topic, moment
+        return None
 
     def publish(self, topic: Topic, moment: Moment) -> list[Frame]:
         """Raw-stream frames."""
@@ -144,7 +144,7 @@ def _depth_update(topic: Topic, moment: Moment) -> list[Frame]:
             "update",
             sequence=delta.last,
             previous=delta.first - 1,
-            count=len(delta.bids) + len(delta.asks),
+            rows=len(delta.bids) + len(delta.asks),
             timestamp_ms=timestamp_ms,
             quote=moment.quote(),
         )
@@ -169,7 +169,7 @@ def _trades(topic: Topic, moment: Moment) -> list[Frame]:
 
 def _book_ticker(topic: Topic, moment: Moment) -> list[Frame]:
     quote = moment.quote()
-    if quote is None:
+    if quote is None or not moment.is_best_changed:
         return []
     body = {
         "u": moment.book.update_id,

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from fluxforge_collector.simulator.book import Best
 from fluxforge_collector.simulator.connection import Connection
 from fluxforge_collector.simulator.delivery import Delivery
 from fluxforge_collector.simulator.listing import Listing, find_listing
@@ -32,6 +33,7 @@ class MarketFeed:
         self._market = Market(options.seed, options.exchanges, listings)
         self._start_us = options.start_us if options.start_us is not None else time.time_ns() // 1000
         self._slices = 0
+        self._best: dict[tuple[str, str], Best | None] = {}
         self._flows: dict[str, dict[str, BookFlow]] = {
             wire.exchange: {wire.market_id(flow.listing): flow for flow in self._market.flows[wire.exchange].values()}
             for wire in self.wires
@@ -99,6 +101,9 @@ class MarketFeed:
                 # books are published in turn, so that the load is even
                 slices = self._slices + index
                 moment = self._moment(flow, is_book_due=slices % _BOOK_SLICES == 0)
+                best = flow.book.best()
+                moment = moment._replace(is_best_changed=best != self._best.get((wire.exchange, market)))
+                self._best[wire.exchange, market] = best
                 for topic in by_market.get((wire.exchange, market), ()):
                     if slices % wire.cadence(topic.channel) == 0:
                         self._publish(wire, topic, moment, listeners[wire.exchange, topic])
@@ -112,7 +117,8 @@ class MarketFeed:
             if topic in connection.opening:
                 connection.opening.discard(topic)
                 snapshot = wire.snapshot(topic, moment)
-                for frame in [snapshot] if snapshot else wire.publish(topic, moment):
+                opened = moment._replace(is_best_changed=True)
+                for frame in [snapshot] if snapshot else wire.publish(topic, opened):
                     self._delivery.send(wire.exchange, frame, [connection], None)
 
     def _moment(self, flow: BookFlow, *, is_book_due: bool = False) -> Moment:

@@ -19,7 +19,7 @@ class Okx:
 
     exchange = "okx"
     hosts = frozenset({"www.okx.com", "okx.com", "ws.okx.com"})
-    ping_s = None
+    ping_s: float | None = None
 
     def market_id(self, listing: Listing) -> str:
         """`BTC-USDT`."""
@@ -129,7 +129,7 @@ def _book_frame(topic: Topic, moment: Moment, body: dict[str, Any], action: str)
         action,
         sequence=body["seqId"],
         previous=body["prevSeqId"],
-        count=len(body["asks"]) + len(body["bids"]),
+        rows=len(body["asks"]) + len(body["bids"]),
         timestamp_ms=moment.now_us // 1000,
         quote=moment.quote(),
     )
@@ -144,6 +144,8 @@ def _update(topic: Topic, moment: Moment) -> list[Frame]:
 
 
 def _top(topic: Topic, moment: Moment) -> list[Frame]:
+    if topic.channel == "bbo-tbt" and not moment.is_best_changed:
+        return []
     body = _book(moment, 5 if topic.channel == "books5" else 1)
     body |= {"instId": topic.market, "ts": str(moment.now_us // 1000), "seqId": moment.book.update_id}
     text = orjson.dumps({"arg": {"channel": topic.channel, "instId": topic.market}, "data": [body]}).decode()

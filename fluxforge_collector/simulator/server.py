@@ -16,6 +16,7 @@ from fluxforge_collector.simulator.delivery import Delivery
 from fluxforge_collector.simulator.faults import Fault, parse_fault
 from fluxforge_collector.simulator.feed import MarketFeed
 from fluxforge_collector.simulator.options import SimulatorOptions
+from fluxforge_collector.simulator.playback import PlaybackFeed
 from fluxforge_collector.simulator.truth import FrameTruth, Truth
 from fluxforge_collector.simulator.wire import Wire
 
@@ -34,7 +35,7 @@ class Simulator:
         self.truth = Truth(options.truth_limit, options.truth_file, on_sent)
         self.port = options.port
         self._delivery = Delivery(self.truth)
-        self._feed = MarketFeed(options, self._delivery)
+        self._feed = (PlaybackFeed if options.captures else MarketFeed)(options, self._delivery)
         self._wires = {host: wire for wire in self._feed.wires for host in wire.hosts}
         self._opened = 0
         self._requests = 0

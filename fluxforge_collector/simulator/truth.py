@@ -29,7 +29,7 @@ class FrameTruth(NamedTuple):
     conn: int
     sequence: int | None
     previous: int | None
-    count: int
+    rows: int
     timestamp_ms: int | None
     bid: str | None
     bid_size: str | None
@@ -97,7 +97,7 @@ def truth_of(
     frame: Frame, exchange: str, conn: int, wall_us: int, *, fault: str | None = None, recorded_us: int | None = None
 ) -> FrameTruth:
     """The truth of a frame sent on a connection."""
-    quote = frame.quote or (None, None, None, None)
+    quote = frame.quote
     return FrameTruth(
         wall_us,
         exchange,
@@ -107,9 +107,12 @@ def truth_of(
         conn,
         frame.sequence,
         frame.previous,
-        frame.count,
+        frame.rows,
         frame.timestamp_ms,
-        *quote,
+        quote.bid if quote else None,
+        quote.bid_size if quote else None,
+        quote.ask if quote else None,
+        quote.ask_size if quote else None,
         frame.price,
         frame.size,
         frame.side,

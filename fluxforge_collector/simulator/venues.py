@@ -6,4 +6,6 @@ from fluxforge_collector.simulator.binance import BINANCE, BINANCEUS
 from fluxforge_collector.simulator.okx import Okx
 from fluxforge_collector.simulator.wire import Wire
 
-VENUES: dict[str, Wire] = {wire.exchange: wire for wire in (BINANCEUS, Okx(), BINANCE)}
+_WIRES: tuple[Wire, ...] = (BINANCEUS, Okx(), BINANCE)
+
+VENUES: dict[str, Wire] = {wire.exchange: wire for wire in _WIRES}

@@ -47,6 +47,7 @@ class Moment(NamedTuple):
     trades: list[Trade]
     delta: Delta | None
     day: Day
+    is_best_changed: bool = True
 
     def quote(self) -> Quote | None:
         """Best prices and sizes as text; None where a side is empty."""
@@ -62,7 +63,7 @@ class Frame(NamedTuple):
     """One frame to send and what is true of it.
 
     `channel` is the contract's (`orderbook`, `trades`, `ticker`) or the venue's own for others; `sequence` the venue's
-    update, sequence or trade id; `previous` the one it continues; `count` its levels or rows.
+    update, sequence or trade id; `previous` the one it continues; `rows` its levels or trades.
     """
 
     text: str
@@ -71,7 +72,7 @@ class Frame(NamedTuple):
     kind: str
     sequence: int | None = None
     previous: int | None = None
-    count: int = 1
+    rows: int = 1
     timestamp_ms: int | None = None
     quote: Quote | None = None
     price: str | None = None
