@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -44,7 +45,7 @@ class SimulatorOptions:
                 raise ConfigError(f"no simulated exchange speaks {exchange!r}", f"choose from {', '.join(VENUES)}")
         if not self.exchanges or not self.instruments:
             raise ConfigError("the simulated exchange has nothing to serve", "name an exchange and an instrument")
-        if self.speed != "max" and not self.speed > 0:
-            raise ConfigError(f"speed {self.speed!r} is not positive", "use a number such as 1 or 10, or max")
+        if self.speed != "max" and not 0 < self.speed < math.inf:
+            raise ConfigError(f"speed {self.speed!r} is not a positive number", "use a number such as 1 or 10, or max")
         if self.in_flight < 1:
             raise ConfigError(f"in_flight {self.in_flight} leaves nothing to send", "use 1 or more")

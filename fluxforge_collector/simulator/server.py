@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -32,7 +33,7 @@ class Simulator:
 
     def __init__(self, options: SimulatorOptions, on_sent: Callable[[FrameTruth], None] | None = None) -> None:
         self.options = options
-        self.truth = Truth(options.truth_limit, options.truth_file, on_sent)
+        self.truth = Truth(options.truth_limit, on_sent)
         self.port = options.port
         self._delivery = Delivery(self.truth)
         self._feed = (PlaybackFeed if options.captures else MarketFeed)(options, self._delivery)
@@ -98,10 +99,16 @@ class Simulator:
         except OSError as error:
             await self._runner.cleanup()
             raise ConfigError(
-                f"cannot serve on port {self.options.port}: {error.strerror or error}",
+                f"cannot serve on port {self.options.port}: {os.strerror(error.errno or 0)}",
                 "choose another port, or 0 for a free one",
             ) from error
         self.port = self._runner.addresses[0][1]
+        if self.options.truth_file is not None:
+            try:
+                self.truth.open(self.options.truth_file)
+            except FluxForgeError:
+                await self._runner.cleanup()
+                raise
         self._pump = asyncio.create_task(self._feed.run(), name="simulated exchange")
         return self
 
@@ -131,7 +138,7 @@ class Simulator:
         return web.Response(body=body, content_type="application/json")
 
     async def _talk(self, request: web.Request, wire: Wire) -> web.StreamResponse:
-        ws = web.WebSocketResponse(autoping=False, max_msg_size=0)
+        ws = web.WebSocketResponse(autoping=False, max_msg_size=0, timeout=1.0)
         await ws.prepare(request)
         self._opened += 1
         connection = Connection(ws, request, wire, self._opened)

@@ -44,19 +44,21 @@ class FrameTruth(NamedTuple):
 
 
 class Truth:
-    """Remembers the last `limit` frames, counts all, and writes all to `file` as JSON lines where one is given."""
+    """Remembers the last `limit` frames, counts all, and writes all as JSON lines to the file it is told to open."""
 
-    def __init__(self, limit: int, file: Path | None, on_sent: Callable[[FrameTruth], None] | None = None) -> None:
+    def __init__(self, limit: int, on_sent: Callable[[FrameTruth], None] | None = None) -> None:
         self._frames: deque[FrameTruth] = deque(maxlen=limit)
         self._on_sent = on_sent
         self._out: IO[bytes] | None = None
         self.counts: Counter[tuple[str, str, str]] = Counter()
         self.faults: Counter[str] = Counter()
-        if file is not None:
-            try:
-                self._out = file.open("wb")
-            except OSError as error:
-                raise StorageError(f"cannot write {file}: {error.strerror}", "choose a writable file") from error
+
+    def open(self, file: Path) -> None:
+        """Write all frames from now on to a file. Raises: StorageError where it cannot be written."""
+        try:
+            self._out = file.open("wb")
+        except OSError as error:
+            raise StorageError(f"cannot write {file}: {error.strerror}", "choose a writable file") from error
 
     def add(self, frame: FrameTruth) -> None:
         """Remember one frame."""
