@@ -15,14 +15,11 @@ import numpy as np
 
 from fluxforge_assets.features.books import Float64Array, Int64Array
 
-State = tuple[Float64Array, ...]
-ByLength = dict[int, State]
-"""Merged arrays by the window's length in buckets."""
-Combine = Callable[[int, State, State, State], None]
-"""Merge an older and a newer state into the third; the number names the step, for weights kept per step."""
-
-Weights = list[tuple[Float64Array, Float64Array]]
-"""Per merge, what Chan's rule takes from the counts: n'/(n + n') and n n'/(n + n')."""
+Arrays = tuple[Float64Array, ...]
+ByLength = dict[int, Float64Array]
+"""Merged values by the window's length in buckets."""
+Merge = Callable[[Float64Array, Float64Array, Float64Array], object]
+"""Merge older and newer values into the third array."""
 
 
 class Merger(Protocol):
@@ -44,9 +41,9 @@ class Merger(Protocol):
         """Latest values that are not NaN."""
 
     def moments(
-        self, count: str, counts: Float64Array, means: State, products: tuple[tuple[int, int], ...]
-    ) -> ByLength:
-        """Means and (co-)moments by Chan's rule.
+        self, count: str, counts: Float64Array, means: Arrays, products: tuple[tuple[int, int], ...]
+    ) -> list[ByLength]:
+        """Means and (co-)moments by Chan's rule (catalogue 6.4).
 
         `count` names the counts, so that their weights are computed once. `means` holds the means and then one array
         of squared deviations or co-moments per entry of `products`, which names the two means it is taken about.
@@ -76,7 +73,8 @@ class Rolling:
         self._wanted = wanted
         self._size = size
         self._lengths = lengths
-        self._weights: dict[str, Weights] = {}
+        self._weights: dict[str, list[tuple[Float64Array, Float64Array]]] = {}
+        self._keys: dict[int, int] = {}
 
     @cached_property
     def _largest(self) -> int:
@@ -91,75 +89,104 @@ class Rolling:
                 grid[missing] = neutral
         return grid
 
-    def _fold(self, state: State, combine: Combine) -> ByLength:
-        powers = {1: state}
-        step, length = 0, 1
-        while length < self._largest:
-            powers[2 * length] = _joined(step, length, powers[length], powers[length], combine)
-            step += 1
-            length *= 2
-        merged: ByLength = {}
-        for whole in self._lengths:
-            first, *rest = parts_of(whole)
-            merged[whole] = powers[first]
-            offset = first
+    @cached_property
+    def _plan(self) -> list[tuple[int, int, int, int]]:
+        """The merges of the tree, in order: (key of the result, key of the newer, key of the older, its age).
+
+        Keys up to the largest power of two are window lengths merged by doubling; the others are sums of parts, keyed
+        by their place in the plan, so that two windows never share one by chance.
+        """
+        plan = [(2 << bit, 1 << bit, 1 << bit, 1 << bit) for bit in range(self._largest.bit_length() - 1)]
+        for length in self._lengths:
+            key, *rest = parts_of(length)
+            age = key
             for part in rest:
-                merged[whole] = _joined(step, offset, powers[part], merged[whole], combine)
-                offset += part
-                step += 1
-        return merged
+                plan.append((-len(plan) - 1, key, part, age))
+                key = -len(plan)
+                age += part
+            self._keys[length] = key
+        return plan
+
+    def _fold(self, values: Float64Array, merge: Merge) -> ByLength:
+        """One array merged over every window."""
+        done = {1: values}
+        for key, newer, older, age in self._plan:
+            merged = np.empty_like(values)
+            merged[:age] = done[newer][:age]
+            merge(done[older][:-age], done[newer][age:], merged[age:])
+            done[key] = merged
+        return {length: done[self._keys[length]] for length in self._lengths}
 
     def add(self, values: Float64Array) -> ByLength:
         """Sums."""
-        return self._fold((self._on_grid(values, 0.0),), _add)
+        return self._fold(self._on_grid(values, 0.0), np.add)
 
     def minimum(self, values: Float64Array, neutral: float) -> ByLength:
         """Smallest values; `neutral` where none."""
-        return self._fold((self._on_grid(values, neutral),), _minimum)
+        return self._fold(self._on_grid(values, neutral), np.minimum)
 
     def maximum(self, values: Float64Array, neutral: float) -> ByLength:
         """Largest values; `neutral` where none."""
-        return self._fold((self._on_grid(values, neutral),), _maximum)
+        return self._fold(self._on_grid(values, neutral), np.maximum)
 
     def first(self, values: Float64Array) -> ByLength:
         """Earliest values that are not NaN."""
-        return self._fold((self._on_grid(values, np.nan),), _first)
+        return self._fold(self._on_grid(values, np.nan), _first)
 
     def last(self, values: Float64Array) -> ByLength:
         """Latest values that are not NaN."""
-        return self._fold((self._on_grid(values, np.nan),), _last)
+        return self._fold(self._on_grid(values, np.nan), _last)
+
+    def _weights_of(self, count: str, counts: Float64Array) -> list[tuple[Float64Array, Float64Array]]:
+        """Per merge of the plan, what Chan's rule takes from the counts: n'/(n + n') and n n'/(n + n')."""
+        if count not in self._weights:
+            weights: list[tuple[Float64Array, Float64Array]] = []
+
+            def weigh(older: Float64Array, newer: Float64Array, merged: Float64Array) -> None:
+                np.add(older, newer, out=merged)
+                share = newer / np.maximum(merged, 1.0)
+                weights.append((share, share * older))
+
+            self._fold(self._on_grid(counts, 0.0), weigh)
+            self._weights[count] = weights
+        return self._weights[count]
 
     def moments(
-        self, count: str, counts: Float64Array, means: State, products: tuple[tuple[int, int], ...]
-    ) -> ByLength:
+        self, count: str, counts: Float64Array, means: Arrays, products: tuple[tuple[int, int], ...]
+    ) -> list[ByLength]:
         """Means and (co-)moments by Chan's rule."""
-        if count not in self._weights:
-            weights: Weights = []
-
-            def weigh(step: int, older: State, newer: State, merged: State) -> None:
-                del step
-                total = older[0] + newer[0]
-                share = newer[0] / np.maximum(total, 1.0)
-                weights.append((share, share * older[0]))
-                merged[0][:] = total
-
-            self._fold((self._on_grid(counts, 0.0),), weigh)
-            self._weights[count] = weights
-        known = self._weights[count]
         n_means = len(means) - len(products)
+        deltas: list[list[Float64Array]] = []
+        merged_means = [self._fold_mean(count, counts, values, deltas) for values in means[:n_means]]
+        merged_products = []
+        for values, (x, y) in zip(means[n_means:], products, strict=True):
+            steps = zip(deltas[x], deltas[y], self._weights_of(count, counts), strict=True)
 
-        def combine(step: int, older: State, newer: State, merged: State) -> None:
-            share, cross = known[step]
-            deltas = [newer[i] - older[i] for i in range(n_means)]
-            for i, (x, y) in enumerate(products, start=n_means):
-                np.add(older[i], newer[i], out=merged[i])
-                between = deltas[x] * deltas[y]
-                between *= cross
-                np.add(merged[i], between, out=merged[i])
-            for i, delta in enumerate(deltas):
-                np.add(older[i], delta * share, out=merged[i])
+            def merge(older: Float64Array, newer: Float64Array, merged: Float64Array) -> None:
+                delta_x, delta_y, (_, cross) = next(steps)  # noqa: B023 - used within the turn of the loop
+                np.multiply(delta_x, delta_y, out=merged)
+                np.multiply(merged, cross, out=merged)
+                np.add(merged, older, out=merged)
+                np.add(merged, newer, out=merged)
 
-        return self._fold(tuple(self._on_grid(values, 0.0) for values in means), combine)
+            merged_products.append(self._fold(self._on_grid(values, 0.0), merge))
+        return merged_means + merged_products
+
+    def _fold_mean(
+        self, count: str, counts: Float64Array, values: Float64Array, deltas: list[list[Float64Array]]
+    ) -> ByLength:
+        """A mean merged over every window; adds the differences merged on the way to `deltas`."""
+        steps = iter(self._weights_of(count, counts))
+        found: list[Float64Array] = []
+        deltas.append(found)
+
+        def merge(older: Float64Array, newer: Float64Array, merged: Float64Array) -> None:
+            delta = newer - older
+            found.append(delta)
+            np.multiply(delta, next(steps)[0], out=merged)
+            np.add(merged, older, out=merged)
+
+        return self._fold(self._on_grid(values, 0.0), merge)
 
     def at_rows(self, merged: Float64Array, shift: int) -> Float64Array:
         """Of merged values, those of each window wanted, `shift` buckets earlier."""
@@ -182,7 +209,7 @@ class Grouped:
 
     def add(self, values: Float64Array) -> ByLength:
         """Sums."""
-        return {self._length: (self._sum(values),)}
+        return {self._length: self._sum(values)}
 
     def _sum(self, values: Float64Array) -> Float64Array:
         total: Float64Array = np.add.reduceat(_filled(values, 0.0), self._starts)
@@ -190,26 +217,26 @@ class Grouped:
 
     def minimum(self, values: Float64Array, neutral: float) -> ByLength:
         """Smallest values; `neutral` where none."""
-        return {self._length: (np.minimum.reduceat(_filled(values, neutral), self._starts),)}
+        return {self._length: np.minimum.reduceat(_filled(values, neutral), self._starts)}
 
     def maximum(self, values: Float64Array, neutral: float) -> ByLength:
         """Largest values; `neutral` where none."""
-        return {self._length: (np.maximum.reduceat(_filled(values, neutral), self._starts),)}
+        return {self._length: np.maximum.reduceat(_filled(values, neutral), self._starts)}
 
     def first(self, values: Float64Array) -> ByLength:
         """Earliest values that are not NaN."""
         past = len(self._ordinals)
         index = np.minimum.reduceat(np.where(np.isnan(values), past, self._ordinals), self._starts)
-        return {self._length: (np.where(index < past, values[np.minimum(index, past - 1)], np.nan),)}
+        return {self._length: np.where(index < past, values[np.minimum(index, past - 1)], np.nan)}
 
     def last(self, values: Float64Array) -> ByLength:
         """Latest values that are not NaN."""
         index = np.maximum.reduceat(np.where(np.isnan(values), -1, self._ordinals), self._starts)
-        return {self._length: (np.where(index >= 0, values[index], np.nan),)}
+        return {self._length: np.where(index >= 0, values[index], np.nan)}
 
     def moments(
-        self, count: str, counts: Float64Array, means: State, products: tuple[tuple[int, int], ...]
-    ) -> ByLength:
+        self, count: str, counts: Float64Array, means: Arrays, products: tuple[tuple[int, int], ...]
+    ) -> list[ByLength]:
         """Means and (co-)moments in two passes: the means, then deviations from them."""
         del count
         total = np.maximum(self._sum(counts), 1.0)
@@ -221,7 +248,7 @@ class Grouped:
         ]
         for within, (x, y) in zip(means[n_means:], products, strict=True):
             merged.append(self._sum(within) + self._sum(counts * deltas[x] * deltas[y]))
-        return {self._length: tuple(merged)}
+        return [{self._length: values} for values in merged]
 
     def at_rows(self, merged: Float64Array, shift: int) -> Float64Array:
         """Merged values, which are those of each group already."""
@@ -246,40 +273,9 @@ def _filled(values: Float64Array, neutral: float) -> Float64Array:
     return np.where(missing, neutral, values) if missing.any() else values
 
 
-def _joined(step: int, offset: int, older: State, newer: State, combine: Combine) -> State:
-    """`older` as it was `offset` buckets ago, merged with `newer`; the first buckets have nothing older."""
-    merged = tuple(np.empty_like(values) for values in newer)
-    for target, values in zip(merged, newer, strict=True):
-        target[:offset] = values[:offset]
-    combine(
-        step,
-        tuple(values[:-offset] for values in older),
-        tuple(values[offset:] for values in newer),
-        tuple(values[offset:] for values in merged),
-    )
-    return merged
+def _first(older: Float64Array, newer: Float64Array, merged: Float64Array) -> None:
+    merged[:] = np.where(np.isnan(older), newer, older)
 
 
-def _add(step: int, older: State, newer: State, merged: State) -> None:
-    del step
-    np.add(older[0], newer[0], out=merged[0])
-
-
-def _minimum(step: int, older: State, newer: State, merged: State) -> None:
-    del step
-    np.minimum(older[0], newer[0], out=merged[0])
-
-
-def _maximum(step: int, older: State, newer: State, merged: State) -> None:
-    del step
-    np.maximum(older[0], newer[0], out=merged[0])
-
-
-def _first(step: int, older: State, newer: State, merged: State) -> None:
-    del step
-    merged[0][:] = np.where(np.isnan(older[0]), newer[0], older[0])
-
-
-def _last(step: int, older: State, newer: State, merged: State) -> None:
-    del step
-    merged[0][:] = np.where(np.isnan(newer[0]), older[0], newer[0])
+def _last(older: Float64Array, newer: Float64Array, merged: Float64Array) -> None:
+    merged[:] = np.where(np.isnan(newer), older, newer)

@@ -151,7 +151,11 @@ class Merged:
 
     def rule(self, name: str) -> Rule:
         """How a statistic merges."""
-        return GRID_SUMS[name][0] if name in GRID_SUMS else rules(self.options)[name]
+        return GRID_SUMS[name][0] if name in GRID_SUMS else self._rules[name]
+
+    @cached_property
+    def _rules(self) -> dict[str, Rule]:
+        return rules(self.options)
 
     def by_length(self, name: str) -> ByLength:
         """A statistic merged over every window, before null rules."""
@@ -184,8 +188,7 @@ class Merged:
         merged = self.merger.moments(
             group.n, self.columns[group.n], tuple(self.columns[name] for name in names), products
         )
-        for i, name in enumerate(names):
-            self.known[name] = {length: (state[i],) for length, state in merged.items()}
+        self.known.update(zip(names, merged, strict=True))
 
 
 @dataclass
@@ -239,7 +242,7 @@ class Window:
 
     def _nulled(self, name: str) -> Float64Array:
         rule = self.merged.rule(name)
-        values = self.merged.merger.at_rows(self.merged.by_length(name)[self.buckets][0], self.shift)
+        values = self.merged.merger.at_rows(self.merged.by_length(name)[self.buckets], self.shift)
         if rule.trades and not self.has_trades:
             return np.full(len(values), np.nan)
         if rule.count:
