@@ -51,9 +51,9 @@ def differences(reference, found, key=("exchange", "symbol", "ts")):
     lines = []
     names = list(reference[0])
     if missing := [n for n in names if n not in found[0]]:
-        lines.append(f"columns missing: {missing}")
+        lines.append(f"columns missing ({len(missing)}): {missing[:8]}")
     if extra := [n for n in found[0] if n not in names]:
-        lines.append(f"columns not in the reference: {extra}")
+        lines.append(f"columns not in the reference ({len(extra)}): {extra[:8]}")
     for name in names:
         if name in found[0]:
             lines += _column(name, reference, found, keys[0])

@@ -21,10 +21,10 @@ def window_suffix(seconds):
 
 
 def notional_suffix(x):
-    """1000 is 1k, 2 500 000 is 2500k, 1 000 000 is 1m, 750 is 750."""
+    """1000 is 1k, 2 500 000 is 2500k, 1 000 000 is 1m, 750 is 750; what the text leaves open is written as an edge."""
     if x % 1e6 == 0:
         return f"{x / 1e6:g}m"
-    return f"{int(x / 1e3)}k" if x % 1e3 == 0 else f"{x:g}"
+    return f"{int(x / 1e3)}k" if x % 1e3 == 0 else edge(x)
 
 
 def edge(bps):
