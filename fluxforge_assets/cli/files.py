@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +142,7 @@ def by_instrument(frame: pl.DataFrame, what: str) -> dict[Instrument, pl.DataFra
 
 
 def write_atomically(path: Path, frames: Iterable[pl.DataFrame], inputs: Iterable[Path | None]) -> int:
-    """Write frames of the same columns as one Parquet file that is whole or not there; returns its rows.
+    """Write one or more frames of the same columns as a Parquet file, whole or not at all; returns its rows.
 
     Raises: StorageError where the file cannot be written, or is one of the inputs.
     """
@@ -151,17 +152,14 @@ def write_atomically(path: Path, frames: Iterable[pl.DataFrame], inputs: Iterabl
         raise StorageError(f"{path} is read and written", "name another --out")
     hidden = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     rows = 0
-    writer = None
+    tables = (frame.to_arrow() for frame in frames)
     try:
+        first = next(tables)
         with hidden.open("wb") as file:
-            for frame in frames:
-                table = frame.to_arrow()
-                if writer is None:
-                    writer = pq.ParquetWriter(file, table.schema, compression="zstd", compression_level=3)
-                writer.write_table(table)
-                rows += len(table)
-            if writer is not None:
-                writer.close()
+            with pq.ParquetWriter(file, first.schema, compression="zstd", compression_level=3) as writer:
+                for table in chain([first], tables):
+                    writer.write_table(table)
+                    rows += len(table)
             file.flush()
             os.fsync(file.fileno())
         hidden.replace(path)
