@@ -17,14 +17,14 @@ Part = TypeVar("Part", book_pass.Closed, trade_pass.Closed)
 
 def cut(part: Part, chosen: slice) -> Part:
     """The chosen buckets of a part."""
-    return type(part)(*(array[..., chosen] for array in part))
+    return type(part)._make(array[..., chosen] for array in part)
 
 
 def join_parts(parts: list[Part]) -> Part:
     """Parts one after another."""
     if len(parts) == 1:
         return parts[0]
-    return type(parts[0])(*(np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True)))
+    return type(parts[0])._make(np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True))
 
 
 def split_parts(part: Part, before: int) -> tuple[Part, Part]:
@@ -69,9 +69,9 @@ class BookStream:
         for old, new in zip(self.quotes, quotes, strict=True):
             new[:held] = old[len(old) - held :]
         out = book_pass.room(_buckets(chunk.ts, self._params.bucket_us), *self._shape)
-        fresh = Quotes(*(array[held:] for array in quotes))
+        fresh = Quotes._make(array[held:] for array in quotes)
         closed, quoted = book_pass.pass_books(chunk, self._state, self._params, self._breaks, out, fresh)
-        self.quotes = Quotes(*(array[: held + quoted] for array in quotes))
+        self.quotes = Quotes._make(array[: held + quoted] for array in quotes)
         self._closed = join_parts([self._closed, cut(out, slice(0, closed))])
 
     def release(self, before: int) -> book_pass.Closed:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
-from itertools import groupby
-
-from fluxforge_assets.features import ages, bands, books, depth, impact, prices, shape
+from fluxforge_assets.features import ages, bands, depth, impact, prices, shape
 from fluxforge_assets.features.quality import KEY
 from fluxforge_assets.features.registry import AGE, STATIC
+from fluxforge_assets.features.rolling import rolling_columns
 from fluxforge_assets.features.statistics import statistics
-from fluxforge_assets.tables import Column, Kind
+from fluxforge_assets.tables import Column
 from fluxforge_collector.config.features import FeatureOptions
 
 FAMILY_FILES = (prices, depth, bands, shape, impact, ages)
@@ -32,6 +28,7 @@ def all_columns(options: FeatureOptions) -> tuple[Column, ...]:
         *(c for declared in STATIC for c in declared.columns(options)),
         *(c for c in stored if c.family != "key"),
         *(c for declared in AGE for c in declared.columns(options)),
+        *rolling_columns(options),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from fluxforge_assets.kernels.book_pass import MISSING, BookChunk
 from fluxforge_assets.kernels.trade_pass import TradeChunk
 from fluxforge_collector.errors import DataError
 
-Frame = pl.DataFrame | pa.Table | pa.RecordBatch
+Frame: TypeAlias = pl.DataFrame | pa.Table | pa.RecordBatch
 Int64Array = npt.NDArray[np.int64]
 
 BOOK_COLUMNS = ("exchange", "symbol", "capture_ts", "bids", "asks")

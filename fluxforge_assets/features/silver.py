@@ -139,7 +139,7 @@ def add_rolling(silver: pl.DataFrame, *, options: FeatureOptions, families: Iter
 def _values(rows: Rows, past: Past, names: set[str]) -> Values:
     """Every column of the rows but their key; the rows become the past of the next block."""
     options = rows.options
-    books = Books(*rows.books, *rows.counts, options)
+    books = Books(*rows.books, rows.counts[0], rows.counts[1], options)
     values: Values = {}
     for declared in STATIC:
         for name, binding in declared.bindings(options).items():

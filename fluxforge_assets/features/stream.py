@@ -30,10 +30,10 @@ class TradeFeed:
             if chunk is None:
                 return
             at = int(np.searchsorted(chunk.ts, instant, "right"))
-            rest = TradeChunk(*(column[at:] for column in chunk))
+            rest = TradeChunk._make(column[at:] for column in chunk)
             self._held = rest if len(rest.ts) else None
             if at:
-                yield TradeChunk(*(column[:at] for column in chunk))
+                yield TradeChunk._make(column[:at] for column in chunk)
             if self._held is not None:
                 return
 

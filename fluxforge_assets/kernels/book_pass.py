@@ -7,6 +7,8 @@ Edges:    a bucket opens with its first event of any class and closes with the f
 Source:   Cont, Kukanov & Stoikov (2014) for the flow; Chan, Golub & LeVeque (1983) for the moments.
 """
 
+# ruff: noqa: PLR0917 -- compiled code takes arrays and numbers rather than objects
+
 from __future__ import annotations
 
 import math
@@ -14,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from fluxforge_assets.kernels.compiled import compiled
 from fluxforge_assets.kernels.sides import changes, clean, is_equal, is_ordered, near, rank_flow, total
 from fluxforge_assets.kernels.steps import Breaks, is_broken
 
@@ -67,7 +69,7 @@ class BookParams(NamedTuple):
 
 
 class BookState(NamedTuple):
-    """What one chunk hands to the next. Kept books: (3, 4, M) bid price, bid size, ask price, ask size."""
+    """What one chunk hands to the next. `books` is flat: three kept books, each bids then asks (see `sides`)."""
 
     whole: Int64Array
     books: Float64Array
@@ -120,7 +122,7 @@ def fresh_state(levels_kept: int, ranks: int) -> BookState:
     whole[LAST] = whole[VALID] = -1
     return BookState(
         whole,
-        np.zeros((3, 4, levels_kept)),
+        np.zeros(12 * levels_kept),
         np.zeros((3, 2), np.int64),
         np.zeros(4),
         np.zeros(len(FIELDS)),
@@ -142,7 +144,7 @@ def room(buckets: int, levels_kept: int, ranks: int) -> Closed:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _accumulate(values: Float64Array, mean: int, square: int, x: float, share: float) -> None:
     """Add `x` to a running mean and sum of squared deviations; `share` is 1/n with it counted."""
     deviation = x - values[mean]
@@ -150,7 +152,7 @@ def _accumulate(values: Float64Array, mean: int, square: int, x: float, share: f
     values[square] += deviation * (x - values[mean])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _accumulate_pair(values: Float64Array, first: int, x: float, y: float, share: float) -> None:
     """Add (x, y) to mean x, m2 x, mean y, co-moment, which start at `first`."""
     dx = x - values[first]
@@ -160,7 +162,7 @@ def _accumulate_pair(values: Float64Array, first: int, x: float, y: float, share
     values[first + 3] += dx * (y - values[first + 2])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def close_bucket(state: BookState, out: Closed, column: int) -> None:
     """Write the open bucket to `column` and forget it."""
     whole = state.whole
@@ -174,23 +176,27 @@ def close_bucket(state: BookState, out: Closed, column: int) -> None:
         out.flow[i, column] = state.flow[i]
         state.flow[i] = 0.0
     has_book = out.values[N_BOOK, column] > 0.0
+    most = out.books.shape[1]
     for side in range(2):
         count = state.counts[whole[VALID], side] if has_book else 0
         out.counts[side, column] = count
         for part in range(2 * side, 2 * side + 2):
-            for level in range(out.books.shape[1]):
-                out.books[part, level, column] = state.books[whole[VALID], part, level] if level < count else np.nan
+            at = (4 * whole[VALID] + part) * most
+            for level in range(most):
+                out.books[part, level, column] = state.books[at + level] if level < count else np.nan
     whole[OPEN] = MISSING
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _observe(
     state: BookState, params: BookParams, spread: float, mid: float, imbalance: float, depth_l0: float
 ) -> None:
     """Add the valid book just kept to the moments of its bucket (family G but latency)."""
-    values = state.open
-    book = state.books[state.whole[VALID]]
-    bids, asks = state.counts[state.whole[VALID]]
+    values, books = state.open, state.books
+    most = len(books) // 12
+    valid = state.whole[VALID]
+    bid, ask = 4 * valid * most, (4 * valid + 2) * most
+    bids, asks = state.counts[valid, 0], state.counts[valid, 1]
     values[N_BOOK] += 1.0
     share = 1.0 / values[N_BOOK]
     if values[N_BOOK] == 1.0:
@@ -202,35 +208,28 @@ def _observe(
     values[SPREAD_MAX] = max(values[SPREAD_MAX], spread)
     _accumulate(values, SPREAD, SPREAD_M2, spread, share)
     _accumulate(values, IMB, IMB_M2, imbalance, share)
-    bid_top, ask_top = total(book[1], bids, params.top), total(book[3], asks, params.top)
+    bid_top = total(books, bid, most, min(bids, params.top))
+    ask_top = total(books, ask, most, min(asks, params.top))
     _accumulate(values, IMB_TOP, IMB_TOP_M2, (bid_top - ask_top) / (bid_top + ask_top), share)
-    micro = (book[0, 0] * book[3, 0] + book[2, 0] * book[1, 0]) / (book[1, 0] + book[3, 0])
+    micro = (books[bid] * books[ask + most] + books[ask] * books[bid + most]) / (2.0 * depth_l0)
     _accumulate(values, MICRO, MICRO_M2, 1e4 * (micro - mid) / mid, share)
     reach = mid * (params.near_bps - 1e-6) * 1e-4
-    close_by = near(book[0], book[1], bids, mid, reach, 1.0) + near(book[2], book[3], asks, mid, reach, -1.0)
+    close_by = near(books, bid, most, bids, mid - reach, 1.0) + near(books, ask, most, asks, mid + reach, -1.0)
     _accumulate(values, NEAR, NEAR_M2, close_by, share)
     values[DEPTH_L0] += (depth_l0 - values[DEPTH_L0]) * share
     ranks = len(state.flow)
-    depth = (total(book[1], bids, ranks) + total(book[3], asks, ranks)) / (2.0 * ranks)
-    values[DEPTH_LK] += (depth - values[DEPTH_LK]) * share
+    depth = total(books, bid, most, min(bids, ranks)) + total(books, ask, most, min(asks, ranks))
+    values[DEPTH_LK] += (depth / (2.0 * ranks) - values[DEPTH_LK]) * share
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _observe_lag(values: Float64Array, lag_ms: float) -> None:
-    """Add a latency to the moments of its bucket."""
-    values[LAG_N] += 1.0
-    if values[LAG_N] == 1.0:
-        values[LAG_MIN] = values[LAG_MAX] = lag_ms
-    values[LAG_MIN] = min(values[LAG_MIN], lag_ms)
-    values[LAG_MAX] = max(values[LAG_MAX], lag_ms)
-    _accumulate(values, LAG, LAG_M2, lag_ms, 1.0 / values[LAG_N])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _pair(state: BookState, params: BookParams, old: int, new: int, dt: int, both: float) -> None:
     """Add the pair of kept books `old` → `new` to the flows of its bucket (family H but resiliency)."""
     values, held = state.open, state.held
-    before, after = state.books[old], state.books[new]
+    books, counts = state.books, state.counts
+    most = len(books) // 12
+    bid, old_bid = 4 * new * most, 4 * old * most
+    ask, old_ask = bid + 2 * most, old_bid + 2 * most
     values[N_PAIR] += 1.0
     values[PAIR_US] += dt
     if both != held[HELD_SUM]:
@@ -239,8 +238,8 @@ def _pair(state: BookState, params: BookParams, old: int, new: int, dt: int, bot
         values[TICK_RV] += log_return * log_return
         values[MID_UP if both > held[HELD_SUM] else MID_DN] += 1.0
     bid_flow, ask_flow = state.ranks[0], state.ranks[1]
-    rank_flow(after[0], after[1], state.counts[new, 0], before[0], before[1], state.counts[old, 0], 1.0, bid_flow)
-    rank_flow(after[2], after[3], state.counts[new, 1], before[2], before[3], state.counts[old, 1], -1.0, ask_flow)
+    rank_flow(books, bid, counts[new, 0], old_bid, counts[old, 0], most, 1.0, bid_flow)
+    rank_flow(books, ask, counts[new, 1], old_ask, counts[old, 1], most, -1.0, ask_flow)
     for k in range(len(state.flow)):
         state.flow[k] += bid_flow[k] - ask_flow[k]
     values[OF_BID] += bid_flow[0]
@@ -253,32 +252,30 @@ def _pair(state: BookState, params: BookParams, old: int, new: int, dt: int, bot
     if held[HELD_SPREAD] >= params.wide_bps - 1e-6:
         values[WIDE_US] += dt
     if params.has_changes:
-        added, removed = changes(
-            after[0], after[1], state.counts[new, 0], before[0], before[1], state.counts[old, 0], 1.0
-        )
+        added, removed = changes(books, bid, counts[new, 0], old_bid, counts[old, 0], most, 1.0)
         values[BID_ADD] += added
         values[BID_REM] += removed
-        added, removed = changes(
-            after[2], after[3], state.counts[new, 1], before[2], before[3], state.counts[old, 1], -1.0
-        )
+        added, removed = changes(books, ask, counts[new, 1], old_ask, counts[old, 1], most, -1.0)
         values[ASK_ADD] += added
         values[ASK_REM] += removed
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _take_valid(state: BookState, params: BookParams, breaks: Breaks, new: int, ts: int) -> None:
     """Make kept book `new`, valid, the last valid one: moments of the event, flows of its pair."""
     whole, held, values = state.whole, state.held, state.open
-    book = state.books[new]
-    both = book[0, 0] + book[2, 0]
+    books = state.books
+    most = len(books) // 12
+    bid, ask = 4 * new * most, (4 * new + 2) * most
+    both = books[bid] + books[ask]
     mid = both / 2.0
-    spread = 1e4 * (book[2, 0] - book[0, 0]) / mid
-    best = book[1, 0] + book[3, 0]
-    imbalance = (book[1, 0] - book[3, 0]) / best
+    spread = 1e4 * (books[ask] - books[bid]) / mid
+    best = books[bid + most] + books[ask + most]
+    imbalance = (books[bid + most] - books[ask + most]) / best
     depth = 0.0
     if params.has_resilience:
-        depth = total(book[1], state.counts[new, 0], params.levels)
-        depth += total(book[3], state.counts[new, 1], params.levels)
+        depth = total(books, bid, most, min(state.counts[new, 0], params.levels))
+        depth += total(books, ask, most, min(state.counts[new, 1], params.levels))
     old = whole[VALID]
     if old >= 0 and not is_broken(whole[VALID_TS], ts, breaks):
         _pair(state, params, old, new, ts - whole[VALID_TS], both)
@@ -296,12 +293,44 @@ def _take_valid(state: BookState, params: BookParams, breaks: Breaks, new: int, 
     _observe(state, params, spread, mid, imbalance, best / 2.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
+def _is_repeat(state: BookState, new: int, nonce: int) -> bool:
+    """Whether kept book `new` has the nonce and the levels of the event before it."""
+    last = state.whole[LAST]
+    if last < 0 or nonce == MISSING or nonce != state.whole[LAST_NONCE]:
+        return False
+    most = len(state.books) // 12
+    for side in range(2):
+        count = state.counts[new, side]
+        at, other = (4 * new + 2 * side) * most, (4 * last + 2 * side) * most
+        if count != state.counts[last, side] or not is_equal(state.books, at, other, most, count):
+            return False
+    return True
+
+
+@compiled
+def _take_lag(values: Float64Array, ts: int, exchange_ms: int) -> None:
+    """Add the latency of the valid event at `ts`, if the exchange gave a time."""
+    values[LAST_LAG] = math.nan
+    if exchange_ms == MISSING:
+        return
+    lag_ms = (ts - 1000 * exchange_ms) / 1000.0
+    values[LAST_LAG] = lag_ms
+    values[LAG_N] += 1.0
+    if values[LAG_N] == 1.0:
+        values[LAG_MIN] = values[LAG_MAX] = lag_ms
+    values[LAG_MIN] = min(values[LAG_MIN], lag_ms)
+    values[LAG_MAX] = max(values[LAG_MAX], lag_ms)
+    _accumulate(values, LAG, LAG_M2, lag_ms, 1.0 / values[LAG_N])
+
+
+@compiled
 def pass_books(
     chunk: BookChunk, state: BookState, params: BookParams, breaks: Breaks, out: Closed, quotes: Quotes
 ) -> tuple[int, int]:
     """Take the events of a chunk, in order. Returns how many buckets closed and how many quotes were written."""
     whole, books, counts, values = state.whole, state.books, state.counts, state.open
+    most = len(books) // 12
     column = quoted = 0
     for i in range(len(chunk.ts)):
         ts = chunk.ts[i]
@@ -315,45 +344,30 @@ def pass_books(
         new = 0
         while new in (last, whole[VALID]):
             new += 1
-        book = books[new]
-        bids = clean(chunk.bid_price, chunk.bid_size, chunk.bid_start[i], chunk.bid_stop[i], book[0], book[1])
-        asks = clean(chunk.ask_price, chunk.ask_size, chunk.ask_start[i], chunk.ask_stop[i], book[2], book[3])
+        bid, ask = 4 * new * most, (4 * new + 2) * most
+        bids = clean(chunk.bid_price, chunk.bid_size, chunk.bid_start[i], chunk.bid_stop[i], books, bid, most)
+        asks = clean(chunk.ask_price, chunk.ask_size, chunk.ask_start[i], chunk.ask_stop[i], books, ask, most)
         counts[new, 0], counts[new, 1] = bids, asks
-        is_duplicate = (
-            last >= 0
-            and chunk.nonce[i] != MISSING
-            and chunk.nonce[i] == whole[LAST_NONCE]
-            and bids == counts[last, 0]
-            and asks == counts[last, 1]
-            and is_equal(book[0], books[last, 0], bids)
-            and is_equal(book[1], books[last, 1], bids)
-            and is_equal(book[2], books[last, 2], asks)
-            and is_equal(book[3], books[last, 3], asks)
-            and not is_broken(whole[LAST_TS], ts, breaks)
-        )
+        is_duplicate = _is_repeat(state, new, chunk.nonce[i]) and not is_broken(whole[LAST_TS], ts, breaks)
         whole[LAST_TS], whole[LAST_NONCE] = ts, chunk.nonce[i]
         if is_duplicate:
             values[DUP] += 1.0
             continue
         whole[LAST] = new
-        if not (is_ordered(book[0], bids, 1.0) and is_ordered(book[2], asks, -1.0)):
+        if not (is_ordered(books, bid, bids, 1.0) and is_ordered(books, ask, asks, -1.0)):
             values[MALFORMED] += 1.0
         elif bids == 0 or asks == 0:
             values[ONESIDED] += 1.0
-        elif book[0, 0] > book[2, 0]:
+        elif books[bid] > books[ask]:
             values[CROSSED] += 1.0
-        elif book[0, 0] == book[2, 0]:
+        elif books[bid] == books[ask]:
             values[LOCKED] += 1.0
         else:
             _take_valid(state, params, breaks, new, ts)
-            values[LAST_LAG] = np.nan
-            if chunk.exchange_ms[i] != MISSING:
-                lag_ms = (ts - 1000 * chunk.exchange_ms[i]) / 1000.0
-                _observe_lag(values, lag_ms)
-                values[LAST_LAG] = lag_ms
+            _take_lag(values, ts, chunk.exchange_ms[i])
             if params.has_quotes:
                 quotes.ts[quoted] = ts
-                quotes.bid[quoted] = book[0, 0]
-                quotes.ask[quoted] = book[2, 0]
+                quotes.bid[quoted] = books[bid]
+                quotes.ask[quoted] = books[ask]
                 quoted += 1
     return column, quoted

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from fluxforge_assets.kernels.compiled import compiled
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -23,7 +24,7 @@ class Breaks(NamedTuple):
     markers: Int64Array
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def first_after(values: Int64Array, instant: int) -> int:
     """Index of the first of ascending `values` greater than `instant`."""
     low, high = 0, len(values)
@@ -36,7 +37,7 @@ def first_after(values: Int64Array, instant: int) -> int:
     return low
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def is_broken(earlier: int, later: int, breaks: Breaks) -> bool:
     """Whether the step from `earlier` to `later` (µs, not before it) is broken."""
     if later - earlier > breaks.max_gap_us:

@@ -7,6 +7,8 @@ Edges:    a book of the trade's own instant does not prevail; the last bucket st
 Source:   Lee & Ready (1991) for the quote rule, Roll (1984), Huang & Stoll (1996).
 """
 
+# ruff: noqa: PLR0917 -- compiled code takes arrays and numbers rather than objects
+
 from __future__ import annotations
 
 import math
@@ -14,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from fluxforge_assets.kernels.book_pass import MISSING, Quotes
+from fluxforge_assets.kernels.compiled import compiled
 from fluxforge_assets.kernels.steps import Breaks, is_broken
 
 Float64Array = npt.NDArray[np.float64]
@@ -87,7 +89,7 @@ def room(buckets: int) -> Closed:
     return Closed(np.empty(buckets, np.int64), np.empty((len(FIELDS), buckets)), np.empty(buckets, np.int64))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def close_bucket(state: TradeState, out: Closed, column: int) -> None:
     """Write the open bucket to `column` and forget it."""
     out.bucket[column] = state.whole[OPEN]
@@ -101,7 +103,28 @@ def close_bucket(state: TradeState, out: Closed, column: int) -> None:
     state.whole[OPEN] = MISSING
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
+def _infer(price: float, mid: float) -> int:
+    """Sign by the quote rule; 0 at the mid."""
+    if abs(price - mid) <= 1e-9 * mid:
+        return 0
+    return 1 if price > mid else -1
+
+
+@compiled
+def _compare(values: Float64Array, sign: int, price: float, amount: float, bid: float, ask: float) -> None:
+    """Add a trade of reported side to effective spreads and trade-throughs."""
+    mid = (bid + ask) / 2.0
+    values[ES_N] += 1.0
+    values[ES_VOL] += amount
+    values[ES_WSUM] += amount * (2.0 * sign * (price - mid) / mid * 1e4)
+    is_through = price > ask if sign > 0 else price < bid
+    if is_through:
+        values[THROUGH_N] += 1.0
+        values[THROUGH_VOL] += amount
+
+
+@compiled
 def _count(values: Float64Array, sign: int, price: float, amount: float, large: float) -> None:
     """Add a valid trade of known sign to counts, volumes and prices."""
     value = price * amount
@@ -129,7 +152,7 @@ def _count(values: Float64Array, sign: int, price: float, amount: float, large: 
         values[N_UNSIGNED] += 1.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _pair(state: TradeState, breaks: Breaks, ts: int, sign: int, price: float) -> None:
     """Add the step from the last valid trade to this one, if unbroken, and remember this one."""
     whole, held, values = state.whole, state.held, state.open
@@ -152,7 +175,7 @@ def _pair(state: TradeState, breaks: Breaks, ts: int, sign: int, price: float) -
     held[LAST_PRICE], held[LAST_CHANGE] = price, change
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def pass_trades(
     chunk: TradeChunk,
     quotes: Quotes,
@@ -180,21 +203,14 @@ def pass_trades(
         while after < len(quotes.ts) and quotes.ts[after] < ts:
             after += 1
         has_quote = after > 0 and not is_broken(quotes.ts[after - 1], ts, book_breaks)
-        bid = quotes.bid[after - 1] if has_quote else 0.0
-        ask = quotes.ask[after - 1] if has_quote else 0.0
-        mid = (bid + ask) / 2.0
-        sign = np.int64(chunk.sign[i])
-        if sign != 0:
-            if has_quote:
-                values[ES_N] += 1.0
-                values[ES_VOL] += amount
-                values[ES_WSUM] += amount * (2.0 * sign * (price - mid) / mid * 1e4)
-                if price > ask if sign > 0 else price < bid:
-                    values[THROUGH_N] += 1.0
-                    values[THROUGH_VOL] += amount
-        elif params.infers_side and has_quote and abs(price - mid) > 1e-9 * mid:
-            sign = np.int64(1 if price > mid else -1)
-            values[N_INFERRED] += 1.0
+        sign = int(chunk.sign[i])
+        if has_quote:
+            bid, ask = quotes.bid[after - 1], quotes.ask[after - 1]
+            if sign != 0:
+                _compare(values, sign, price, amount, bid, ask)
+            elif params.infers_side:
+                sign = _infer(price, (bid + ask) / 2.0)
+                values[N_INFERRED] += abs(sign)
         _count(values, sign, price, amount, params.large)
         _pair(state, trade_breaks, ts, sign, price)
         if chunk.exchange_ms[i] != MISSING:
