@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
@@ -34,8 +35,8 @@ def _checksum(batch: pa.RecordBatch) -> bytes:
 class Journal:
     """A channel's journal of one segment, created new: an older one is never written to again.
 
-    Raises: StorageError where the disk refuses, from the constructor and `append`; both leave no torn bytes behind
-    when they can.
+    Raises: StorageError where the disk refuses, from the constructor and `append`; what was appended before is not
+    harmed, and the append may be tried again.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, metadata: Mapping[str, str] | None = None) -> None:
@@ -47,6 +48,7 @@ class Journal:
         header = self._schema.serialize().to_pybytes()
         self._header_bytes = len(header)  # the stream writes it again before its first batch
         self.bytes = 0
+        self._is_torn = False
         with storage_errors(f"create journal {path}"):
             make_directory(path.parent)
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
@@ -72,14 +74,23 @@ class Journal:
     def _write(self, data: bytes) -> None:
         with storage_errors(f"write journal {self.path}"):
             try:
+                if self._is_torn:
+                    self._heal()
                 write_all(self._fd, data)
                 os.fsync(self._fd)
             except OSError:
                 # A later batch must not follow a torn one; after a failed fsync nothing on disk is certain either.
-                os.ftruncate(self._fd, self.bytes)
-                os.lseek(self._fd, self.bytes, os.SEEK_SET)
+                self._is_torn = True
+                with suppress(OSError):
+                    self._heal()
                 raise
         self.bytes += len(data)
+
+    def _heal(self) -> None:
+        """Cut the file back to its last whole batch."""
+        os.ftruncate(self._fd, self.bytes)
+        os.lseek(self._fd, self.bytes, os.SEEK_SET)
+        self._is_torn = False
 
     def close(self) -> None:
         """Close the file; its batches stay."""

@@ -237,7 +237,7 @@ class SegmentWriter:
         """Let the next segment take what is appended from now on; the one before closes."""
         with self._guard:
             closing, now_us = self._open, self._clock.capture_us()
-            if now_us < closing.to_us:
+            if now_us < closing.to_us and not self._later:
                 closing.to_us = max(self._last_us + 1, closing.from_us + 1, now_us if final else 0)
             closing.final = self._is_closed = final
             closing.known = {channel: set(instruments) for channel, instruments in self._known.items()}
