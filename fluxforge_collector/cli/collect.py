@@ -1,0 +1,154 @@
+"""`fluxforge collect`: run the collector until told to stop, or for some seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fluxforge_collector.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fluxforge_collector.config.model import Config
+    from fluxforge_collector.metrics import Tally
+    from fluxforge_collector.service import CollectReport
+
+_SOURCES = ("ccxt",)
+
+
+@click.command("collect")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="The file; default ./fluxforge.yaml.")
+@click.option("--sources", default="ccxt", show_default=True, help="Collector families, separated by commas.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
+@click.option("--json", "as_json", is_flag=True, help="Log JSON lines; end with the report as one JSON line.")
+def command(file: Path | None, sources: str, seconds: float | None, *, as_json: bool) -> None:
+    """Collect from the configured exchanges into the lake.
+
+    Ctrl-C or SIGTERM stops in order, with everything sealed; a second one ends at once, and the next start recovers.
+    """
+    from fluxforge_collector.config.load import load_config
+
+    check_sources(sources)
+    config = load_config(file)
+    is_live = not as_json and sys.stderr.isatty()
+    set_up_logging(config.log_level, human=not as_json and sys.stderr.isatty())
+    report = _run(config, seconds, is_live=is_live)
+    click.echo(json.dumps(report.to_dict()) if as_json else summary(report))
+
+
+def check_sources(sources: str) -> None:
+    """Raises: ConfigError where a collector family is named that does not exist yet."""
+    for source in (part.strip() for part in sources.split(",")):
+        if source == "coinbase":
+            raise ConfigError("the native Coinbase collector is not available yet", "use --sources ccxt")
+        if source not in _SOURCES:
+            raise ConfigError(f"there is no source {source!r}", f"choose from {', '.join(_SOURCES)}")
+
+
+def set_up_logging(level: str, *, human: bool) -> None:
+    """Log to standard error: for people on a terminal, as JSON lines otherwise."""
+    import structlog
+
+    renderer: Any = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if human else [structlog.processors.dict_tracebacks]),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        # looked up at each use: the live table stands in for standard error while it is shown
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+
+
+def summary(report: CollectReport) -> str:
+    """The report in a few lines for people."""
+    records = ", ".join(f"{count:,} {channel}" for channel, count in report.records.items()) or "no records"
+    gaps = ", ".join(f"{count} {reason}" for reason, count in report.gaps.items()) or "none"
+    return (
+        f"{report.seconds:.1f} s: {report.frames:,} frames, {records}; {report.segments} segments,"
+        f" {report.reconnects} reconnects, {report.lost} records lost; gaps: {gaps}"
+    )
+
+
+def _run(config: Config, seconds: float | None, *, is_live: bool) -> CollectReport:
+    import gc
+
+    import uvloop
+
+    from fluxforge_collector.metrics import Tally
+    from fluxforge_collector.service import collect
+
+    # records live for milliseconds and make no cycles: collecting garbage often finds nothing
+    gc.set_threshold(50_000, 20, 50)
+
+    async def run() -> CollectReport:
+        stop, tally = asyncio.Event(), Tally()
+        _stop_on_signals(stop)
+        screen = asyncio.create_task(_show(tally)) if is_live else None
+        try:
+            return await collect(config, seconds=seconds, stop=stop, tally=tally)
+        finally:
+            if screen is not None:
+                screen.cancel()
+                await asyncio.gather(screen, return_exceptions=True)
+
+    return uvloop.run(run())
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    """The first signal stops in order, the second ends the process."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+
+
+async def _show(tally: Tally) -> None:
+    """Keep a table of the collector's numbers on the terminal."""
+    from rich.console import Console
+    from rich.live import Live
+
+    began = time.monotonic()
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+        while True:
+            live.update(table(tally, time.monotonic() - began), refresh=True)
+            await asyncio.sleep(1)
+
+
+def table(tally: Tally, seconds: float) -> Table:
+    """The collector's numbers, a row per exchange."""
+    from rich.table import Table
+
+    shown = Table(title=f"collecting for {seconds:.0f} s, {tally.queue_records} queued, {tally.segments} segments")
+    for heading in ("exchange", "frames", "books", "trades", "tickers", "gaps", "reconnects", "lag"):
+        shown.add_column(heading, justify="left" if heading == "exchange" else "right")
+    for exchange, account in tally.account().items():
+        counts = [tally.records[exchange, channel] for channel in ("orderbook", "trades", "ticker")]
+        gaps = sum(count for (of, _), count in tally.gaps.items() if of == exchange)
+        lag_ms = tally.lag_ms.get((exchange, "orderbook"))
+        shown.add_row(
+            exchange,
+            f"{account['received']:,}",
+            *(f"{count:,}" for count in counts),
+            str(gaps),
+            str(tally.reconnects[exchange]),
+            "" if lag_ms is None else f"{lag_ms:.0f} ms",
+        )
+    return shown

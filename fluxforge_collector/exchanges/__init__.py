@@ -1,0 +1,1 @@
+"""Exchanges: feeds that turn what an exchange sends into records. An exchange knows no file."""

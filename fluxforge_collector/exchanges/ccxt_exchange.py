@@ -1,0 +1,172 @@
+"""One exchange through ccxt: markets loaded once, symbols checked, streams shared out over feeds, feeds kept alive."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import ccxt.pro
+import structlog
+
+from fluxforge_collector.config.model import Exchange
+from fluxforge_collector.errors import ConfigError
+from fluxforge_collector.exchanges.address import point_at
+from fluxforge_collector.exchanges.ccxt_feed import Feed
+from fluxforge_collector.exchanges.dialects import dialect_of
+from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.normalise import contract_of
+from fluxforge_collector.exchanges.recorder import Ends, Market, Recorder
+from fluxforge_collector.exchanges.tap import require_internals, tapped
+from fluxforge_collector.reconnect import Backoff, is_permanent, retry_after_s
+from fluxforge_collector.records import Channel
+
+log = structlog.get_logger()
+
+_KEEP_ALIVE_MS = 8000  # ccxt's own default notices a dead Binance socket after nine minutes
+CHANNELS = (Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER)
+
+
+def check_known(exchange: str) -> None:
+    """Raises: ConfigError where ccxt has no streams of an exchange; FeedError where ccxt is not the one pinned."""
+    require_internals()
+    known = ccxt.pro.exchanges
+    if exchange not in known:
+        near = difflib.get_close_matches(exchange, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see https://docs.ccxt.com for the ids"
+        raise ConfigError(f"ccxt has no streams of exchange {exchange!r}", hint)
+
+
+def streams_of(settings: Exchange) -> list[Stream]:
+    """Every stream the configuration asks of an exchange."""
+    return [Stream(channel, symbol) for channel in CHANNELS for symbol in settings.symbols_of(channel)]
+
+
+def unknown_symbol(exchange: str, symbol: str, known: Iterable[str]) -> str:
+    """What to tell about a symbol the exchange does not have."""
+    near = difflib.get_close_matches(symbol, list(known), n=1)
+    hint = f"did you mean {near[0]}?" if near else "remove it"
+    return f"{exchange} has no symbol {symbol!r}: {hint} (exchanges.{exchange}.symbols)"
+
+
+def shards(streams: list[Stream], size: int) -> Iterator[list[Stream]]:
+    """The streams in shares of at most `size` symbols each, the channels of a symbol together."""
+    symbols = iter(dict.fromkeys(stream.symbol for stream in streams))
+    while share := set(islice(symbols, size)):
+        yield [stream for stream in streams if stream.symbol in share]
+
+
+def groups(streams: list[Stream], markets: Mapping[str, Mapping[str, Any]]) -> list[tuple[Stream, ...]]:
+    """Streams that one plural call can hold: one channel, one kind of market."""
+    found: dict[tuple[Any, ...], list[Stream]] = {}
+    for stream in streams:
+        market = markets[stream.symbol]
+        kind = (stream.channel, market.get("type"), market.get("linear"))
+        found.setdefault(kind, []).append(stream)
+    return [tuple(group) for group in found.values()]
+
+
+def options_of(exchange: str, settings: Exchange) -> dict[str, Any]:
+    """The arguments of a ccxt exchange: what is asked for, over what the dialect needs, over what always holds."""
+    options: dict[str, Any] = {"ws": {"keepAlive": _KEEP_ALIVE_MS}}
+    if not any(":" in stream.symbol for stream in streams_of(settings)):
+        options["fetchMarkets"] = {"types": ["spot"]}  # spares the lists of derivatives
+    keys = settings.credentials
+    secrets = {"apiKey": keys.api_key, "secret": keys.secret, "password": keys.password}
+    return {
+        "enableRateLimit": True,
+        "options": ccxt.pro.Exchange.deep_extend(options, dict(dialect_of(exchange).options), settings.options),
+        **{name: secret.get_secret_value() for name, secret in secrets.items() if secret is not None},
+    }
+
+
+class CcxtExchange:
+    """Collects one exchange until cancelled; `refuse` is told once of each thing that can never be had."""
+
+    def __init__(self, exchange: str, settings: Exchange, ends: Ends, refuse: Callable[[str], None]) -> None:
+        self._id = exchange
+        self._settings = settings
+        self._ends = ends
+        self._refuse = refuse
+        self._log = log.bind(exchange=exchange)
+
+    async def run(self) -> None:
+        """Load the markets, then run every feed. Returns only where nothing can be collected at all."""
+        loaded = self._make()
+        try:
+            if not await self._load_markets(loaded):
+                return
+        finally:
+            await loaded.close()
+        streams = self._checked(streams_of(self._settings), loaded.markets)
+        async with asyncio.TaskGroup() as feeds:
+            for share in shards(streams, self._settings.streams_per_connection):
+                feeds.create_task(self._keep_feed(loaded, share))
+
+    def _make(self) -> Any:
+        exchange = tapped(self._id)(options_of(self._id, self._settings))
+        if self._settings.base_url:
+            point_at(exchange, self._settings.base_url)
+        return exchange
+
+    async def _load_markets(self, exchange: Any) -> bool:
+        """Load the markets, however often it takes; False, reported, where it can never succeed."""
+        backoff = Backoff()
+        while True:
+            try:
+                await exchange.load_markets()
+            except Exception as error:  # noqa: BLE001  # an exchange may raise anything
+                if is_permanent(error):
+                    self._refuse(f"{self._id} gives no markets: {type(error).__name__}: {str(error)[:200]}")
+                    return False
+                asked_s = retry_after_s(error, exchange.last_response_headers)
+                delay_s = backoff.next_delay_s(retry_after_s=asked_s)
+                self._log.warning(
+                    "no markets yet", why=f"{type(error).__name__}: {error}"[:200], in_s=round(delay_s, 2)
+                )
+                await asyncio.sleep(delay_s)
+            else:
+                self._log.info("markets loaded", markets=len(exchange.markets))
+                return True
+
+    def _checked(self, streams: list[Stream], markets: Mapping[str, Any]) -> list[Stream]:
+        """The streams whose symbols exist; each other symbol is reported once."""
+        for symbol in dict.fromkeys(stream.symbol for stream in streams):
+            if symbol not in markets:
+                self._refuse(unknown_symbol(self._id, symbol, markets))
+        return [stream for stream in streams if stream.symbol in markets]
+
+    async def _keep_feed(self, loaded: Any, streams: list[Stream]) -> None:
+        """Run one feed; where it breaks for a reason nobody foresaw, make it anew."""
+        backoff, loop = Backoff(), asyncio.get_running_loop()
+        while True:
+            exchange = self._make()
+            exchange.set_markets_from_exchange(loaded)
+            feed = self._feed(exchange, streams)
+            began = loop.time()
+            try:
+                await feed.run()
+            except* Exception as group:  # noqa: BLE001  # a broken feed must not end the others
+                why = "; ".join(f"{type(e).__name__}: {e}"[:200] for e in group.exceptions)
+                self._log.exception("feed broke", why=why)
+            delay_s = backoff.next_delay_s(healthy_s=loop.time() - began)
+            await asyncio.sleep(delay_s)
+
+    def _feed(self, exchange: Any, streams: list[Stream]) -> Feed:
+        dialect = dialect_of(self._id)
+        markets = {
+            stream.symbol: Market(exchange.markets[stream.symbol]["id"], contract_of(exchange.markets[stream.symbol]))
+            for stream in streams
+        }
+        depth = self._settings.orderbook_depth
+        recorder = Recorder(self._id, streams, markets=markets, depth=depth, dialect=dialect, ends=self._ends)
+        exchange.record_with(recorder, is_full_diff=dialect.is_full_diff)
+        return Feed(
+            exchange,
+            recorder,
+            groups(streams, exchange.markets),
+            settings=self._settings,
+            refuse=self._refuse,
+        )

@@ -1,0 +1,180 @@
+"""A feed: one ccxt.pro instance that keeps its share of an exchange's streams open, however often they fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from ccxt.base.errors import NetworkError
+
+from fluxforge_collector.config.model import Exchange
+from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.recorder import Connection, Recorder
+from fluxforge_collector.exchanges.tap import WANTED, SilenceError
+from fluxforge_collector.reconnect import Backoff, is_permanent, retry_after_s
+from fluxforge_collector.records import Channel
+
+log = structlog.get_logger()
+
+_PATIENCE_GROWTH = 16
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The unified calls of a channel: ccxt's name for `has`, and the method; for one symbol and for many."""
+
+    one: tuple[str, str]
+    many: tuple[str, str]
+
+
+CALLS = {
+    Channel.ORDERBOOK: Calls(
+        ("watchOrderBook", "watch_order_book"), ("watchOrderBookForSymbols", "watch_order_book_for_symbols")
+    ),
+    Channel.TRADES: Calls(("watchTrades", "watch_trades"), ("watchTradesForSymbols", "watch_trades_for_symbols")),
+    Channel.TICKER: Calls(("watchTicker", "watch_ticker"), ("watchTickers", "watch_tickers")),
+}
+
+
+class Feed:
+    """Keeps `groups` of streams open: each group is one channel's symbols that one plural call may hold.
+
+    `refuse` is told once of each stream that can never be had.
+    """
+
+    def __init__(
+        self,
+        exchange: Any,
+        recorder: Recorder,
+        groups: list[tuple[Stream, ...]],
+        *,
+        settings: Exchange,
+        refuse: Callable[[str], None],
+    ) -> None:
+        self._exchange = exchange
+        self._recorder = recorder
+        self._groups = groups
+        self._settings = settings
+        self._refuse = refuse
+        self._patience: dict[Stream, float] = {}
+        self._log = log.bind(exchange=recorder.exchange)
+
+    async def run(self) -> None:
+        """Keep every stream open until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for group in self._groups:
+                    self._start(tasks, group)
+                tasks.create_task(self._watch())
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Stop recording at once, then let go of the connections."""
+        self._recorder.stop()
+        await self._exchange.close()
+
+    # keepers
+
+    def _start(self, tasks: asyncio.TaskGroup, group: tuple[Stream, ...]) -> None:
+        """Keep a group open with one plural call where ccxt has it, otherwise each stream with its own."""
+        channel = group[0].channel
+        has, calls = self._exchange.has, CALLS[channel]
+        if has.get(calls.many[0]):
+            tasks.create_task(self._keep(tasks, group, calls.many[1]))
+        elif has.get(calls.one[0]):
+            for stream in group:
+                tasks.create_task(self._keep(tasks, (stream,), calls.one[1]))
+        else:
+            self._refuse(f"{self._recorder.exchange} has no channel {channel}: remove its symbols")
+
+    async def _keep(self, tasks: asyncio.TaskGroup, group: tuple[Stream, ...], method: str) -> None:
+        """Hold a subscription open. What the call returns is ignored: the taps have recorded it."""
+        WANTED.set(group)
+        symbols = [stream.symbol for stream in group]
+        is_plural = method in {calls.many[1] for calls in CALLS.values()}
+        call, backoff = getattr(self._exchange, method), Backoff()
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                # never with a limit: ccxt would cut the live book to it, which corrupts diff feeds
+                await call(symbols if is_plural else symbols[0])
+                continue
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                error: Exception = NetworkError("cancelled by ccxt, which has closed the connection")
+            except Exception as failure:  # noqa: BLE001  # an exchange may raise anything, and siblings must live on
+                error = failure
+            if is_permanent(error) and self._is_about(error, group):
+                self._give_up(tasks, group, method, error)
+                return
+            asked_s = retry_after_s(error, getattr(self._exchange, "last_response_headers", None))
+            delay_s = backoff.next_delay_s(healthy_s=loop.time() - began, retry_after_s=asked_s)
+            self._log.warning(
+                "resubscribing",
+                channel=group[0].channel,
+                symbols=len(group),
+                why=f"{type(error).__name__}: {error}"[:200],
+                in_s=round(delay_s, 2),
+            )
+            await asyncio.sleep(delay_s)
+
+    def _is_about(self, error: Exception, group: tuple[Stream, ...]) -> bool:
+        """Whether an error is this group's own: some exchanges tell every waiting task of one bad subscription."""
+        text = str(error)
+        markets = self._exchange.markets
+        return not any(
+            stream.symbol in text or markets[stream.symbol]["id"] in text
+            for others in self._groups
+            for stream in others
+            if stream not in group
+        )
+
+    def _give_up(self, tasks: asyncio.TaskGroup, group: tuple[Stream, ...], method: str, error: Exception) -> None:
+        """Report what cannot be had; where many were asked for at once, find out which by asking singly."""
+        if len(group) > 1:
+            for stream in group:
+                tasks.create_task(self._keep(tasks, (stream,), method))
+            return
+        stream = group[0]
+        self._refuse(
+            f"{self._recorder.exchange} refuses {stream.channel} of {stream.symbol}:"
+            f" {type(error).__name__}: {str(error)[:200]}; remove it from the configuration or correct the credentials"
+        )
+
+    # watchdog
+
+    async def _watch(self) -> None:
+        """Replace connections that bring nothing: data counts, not the state of the socket."""
+        while True:
+            await asyncio.sleep(min(1.0, self._settings.silence_seconds / 4))
+            for client, connection in list(self._exchange.connections.items()):
+                why = self._silence(connection)
+                if why is not None:
+                    client.on_error(SilenceError(why))
+
+    def _silence(self, connection: Connection) -> str | None:
+        """Why a connection is to be replaced; None where it is well.
+
+        Trades may rightly pause, so a connection of trades alone is left to ccxt's pings. A book that stays quiet after
+        its connection was replaced for it is given twice the time.
+        """
+        watched = [stream for stream in connection.streams if stream.channel is not Channel.TRADES]
+        quiet_s = self._recorder.quiet_s(connection)
+        if watched and quiet_s > self._settings.silence_seconds:
+            return f"no data for {quiet_s:.0f} s"
+        base_s = self._settings.stale_after_seconds
+        for stream in watched:
+            if stream.channel is Channel.ORDERBOOK:
+                silent_s = self._recorder.silent_s(stream)
+                patience_s = self._patience.get(stream, base_s)
+                if silent_s > patience_s:
+                    self._patience[stream] = min(2 * patience_s, _PATIENCE_GROWTH * base_s)
+                    return f"no order book of {stream.symbol} for {silent_s:.0f} s"
+        return None

@@ -1,0 +1,389 @@
+"""The recorder: what a feed's taps report becomes records and gaps, and every frame gets its outcome. No socket here.
+
+One frame is handled at a time: `begin`, then `judge` with the parsed message, then the books, trades and tickers that
+ccxt makes of it, then `end`. A book made outside a frame comes from a snapshot fetched over REST.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fluxforge_collector.clock import Clock
+from fluxforge_collector.exchanges.dialects import Dialect
+from fluxforge_collector.exchanges.gaps import Gap, GapLedger, Stream
+from fluxforge_collector.exchanges.normalise import Contract, Stamp, book_record, ticker_record, trade_record
+from fluxforge_collector.metrics import Outcome, Tally
+from fluxforge_collector.records import Channel, GapReason, GapRecord, Record
+from fluxforge_collector.sequence import Update, Verdict, judge
+
+START_GRACE_US = 10_000_000
+_REMEMBERED_TRADES = 1000
+
+
+@dataclass(frozen=True)
+class Market:
+    """What the recorder needs of a market: the exchange's own id, and the contract it trades in."""
+
+    market_id: str
+    contract: Contract | None
+
+
+@dataclass(eq=False)
+class Connection:
+    """One websocket from dialling to its end. Times: `last_us` of capture, `data_s` monotonic."""
+
+    ordinal: int
+    data_s: float
+    url: str = ""
+    last_us: int | None = None
+    streams: set[Stream] = field(default_factory=set)
+    is_lost: bool = False
+
+
+@dataclass(eq=False)
+class _Seen:
+    """What is known of a stream: its last record, and for books the ids of the last state and the last update."""
+
+    last_us: int | None = None
+    seen_s: float = 0.0
+    nonce: int | None = None
+    wire_id: int | None = None
+    is_synced: bool = False
+    trade_ids: set[str] = field(default_factory=set)
+    trade_order: deque[str] = field(default_factory=deque)
+
+
+class _Frame:
+    """What has become of the frame in hand so far."""
+
+    __slots__ = (
+        "broken",
+        "capture_us",
+        "connection",
+        "hashes",
+        "outcome",
+        "rejected",
+        "seen",
+        "untrusted",
+        "updates",
+        "wall_ms",
+    )
+
+    def __init__(self, connection: Connection, capture_us: int, wall_ms: int) -> None:
+        self.connection = connection
+        self.capture_us = capture_us
+        self.wall_ms = wall_ms
+        self.outcome: Outcome | None = None
+        self.rejected: Outcome | None = None
+        self.updates: tuple[tuple[str, Update], ...] = ()
+        self.broken: set[str] = set()
+        self.untrusted: str | None = None
+        self.hashes: dict[str, str] = {}
+        self.seen: set[int] = set()
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What a recorder is given of the world: the clock, where records go, the two counters of arrival, the tally."""
+
+    clock: Clock
+    emit: Callable[[Record], None]
+    next_seq: Callable[[], int]
+    next_conn: Callable[[], int]
+    tally: Tally
+
+
+class Recorder:
+    """Makes the records of one feed: the streams in `asked`, whose symbols are all in `markets`."""
+
+    def __init__(
+        self,
+        exchange: str,
+        asked: Iterable[Stream],
+        *,
+        markets: Mapping[str, Market],
+        depth: int,
+        dialect: Dialect,
+        ends: Ends,
+    ) -> None:
+        self.exchange = exchange
+        self.is_stopped = False
+        self._depth = depth
+        self._dialect = dialect
+        self._ends = ends
+        self._markets = markets
+        self._symbols = {market.market_id: symbol for symbol, market in markets.items()}
+        self._gaps = GapLedger()
+        self._addresses: set[str] = set()
+        self._frame: _Frame | None = None
+        self._streams = {stream: _Seen(seen_s=ends.clock.monotonic()) for stream in asked}
+        start_us = ends.clock.capture_us()
+        for stream in self._streams:
+            self._gaps.open(stream, start_us, GapReason.DISCONNECT, "not yet delivered")
+
+    # connections
+
+    def dial(self, url: str) -> Connection:
+        """A connection begins."""
+        return Connection(self._ends.next_conn(), self._ends.clock.monotonic(), url)
+
+    def carry(self, connection: Connection, streams: Iterable[Stream]) -> None:
+        """A connection is asked to bring these streams; what they brought on another one no longer counts."""
+        for stream in streams:
+            if stream in self._streams and stream not in connection.streams:
+                connection.streams.add(stream)
+                seen = self._streams[stream]
+                seen.wire_id, seen.is_synced, seen.seen_s = None, False, self._ends.clock.monotonic()
+
+    @property
+    def connection(self) -> Connection | None:
+        """The connection of the frame in hand."""
+        return self._frame.connection if self._frame else None
+
+    def connected(self, connection: Connection) -> None:
+        """A connection stands; one to an address that was connected before is a reconnect."""
+        connection.data_s = self._ends.clock.monotonic()
+        if connection.url in self._addresses:
+            self._ends.tally.reconnects[self.exchange] += 1
+        self._addresses.add(connection.url)
+
+    def lose(self, connection: Connection, reason: GapReason, detail: str) -> None:
+        """A connection is of no more use: its streams have a gap since its last frame."""
+        if connection.is_lost:
+            return
+        connection.is_lost = True
+        for stream in connection.streams:
+            seen = self._streams[stream]
+            start_us = connection.last_us or seen.last_us or self._ends.clock.capture_us()
+            seen.is_synced = False
+            self._gaps.open(stream, start_us, reason, detail[:200])
+
+    # frames
+
+    def begin(self, connection: Connection, characters: int) -> bool:
+        """A frame has arrived; False where it is not to be looked at."""
+        tally, exchange = self._ends.tally, self.exchange
+        tally.frame_bytes[exchange] += characters
+        if connection.is_lost or self.is_stopped:
+            tally.frames[exchange, Outcome.AFTER_STOP if self.is_stopped else Outcome.AFTER_ERROR] += 1
+            return False
+        clock = self._ends.clock
+        self._frame = _Frame(connection, clock.capture_us(), clock.wall_us() // 1000)
+        return True
+
+    def judge(self, message: Any) -> None:
+        """Look at the message of the frame in hand before ccxt does: is it next, and what does it acknowledge?"""
+        frame = self._frame
+        if frame is None:
+            return
+        if self._dialect.read is not None:
+            for update in self._dialect.read(message):
+                self._judge_update(frame, update)
+        if self._gaps and not frame.updates:
+            self._acknowledge(frame, message)
+
+    def _judge_update(self, frame: _Frame, update: Update) -> None:
+        symbol = self._symbols.get(update.market, update.market)
+        frame.updates += ((symbol, update),)
+        stream = Stream(Channel.ORDERBOOK, symbol)
+        seen = self._streams.get(stream)
+        if seen is None:
+            return
+        verdict = judge(seen.wire_id, update)
+        if verdict is Verdict.BREAKS:
+            frame.broken.add(symbol)
+            if seen.last_us is not None:
+                detail = f"update after {update.previous} follows {seen.wire_id}"
+                self._gaps.open(stream, seen.last_us, GapReason.SEQUENCE, detail)
+        if verdict is not Verdict.REPEATS:
+            seen.wire_id = update.last
+
+    def _acknowledge(self, frame: _Frame, message: Any) -> None:
+        """Trades and tickers are whole again once their subscription stands; a book only with its next state."""
+        answer = self._dialect.acknowledges(message)
+        if answer is None:
+            return
+        for stream in frame.connection.streams:
+            is_meant = answer.channel in {None, stream.channel} and (
+                answer.market is None or answer.market == self._markets[stream.symbol].market_id
+            )
+            if is_meant and stream.channel is not Channel.ORDERBOOK:
+                self._close_gap(stream, frame.capture_us)
+
+    def end(self) -> str | None:
+        """The frame is done with. Returns: why its connection cannot be trusted any more, where it cannot."""
+        frame, self._frame = self._frame, None
+        if frame is None:
+            return None
+        outcome = frame.outcome or self._missing_state(frame) or frame.rejected or Outcome.CONTROL
+        self._ends.tally.frames[self.exchange, outcome] += 1
+        frame.connection.last_us = frame.capture_us
+        if outcome is not Outcome.CONTROL:
+            frame.connection.data_s = self._ends.clock.monotonic()
+        # where ccxt has built on an update that does not follow, nothing more of this book may be believed
+        return f"the sequence of {frame.untrusted} is broken" if frame.untrusted else None
+
+    def _missing_state(self, frame: _Frame) -> Outcome | None:
+        """The outcome of book updates that gave no state; a stream that had states before has a gap since the last."""
+        outcome = None
+        for symbol, update in frame.updates:
+            stream = Stream(Channel.ORDERBOOK, symbol)
+            seen = self._streams.get(stream)
+            if seen is None:
+                outcome = outcome or Outcome.NOT_ASKED
+            elif seen.nonce is not None and update.previous is not None and update.last <= seen.nonce:
+                outcome = outcome or Outcome.STALE_UPDATE
+            else:
+                outcome = Outcome.RESYNC if seen.is_synced else Outcome.BEFORE_SNAPSHOT
+                if seen.last_us is not None:
+                    self._gaps.open(stream, seen.last_us, GapReason.SEQUENCE, "book fetched anew")
+        return outcome
+
+    def spoil(self, error: Exception) -> None:
+        """The frame in hand could not be handled."""
+        self._frame, frame = None, self._frame
+        self._ends.tally.frames[self.exchange, Outcome.BAD_FRAME] += 1
+        if frame is not None:
+            self.lose(frame.connection, GapReason.BAD_FRAME, f"{type(error).__name__}: {error}")
+
+    # what ccxt makes of a frame
+
+    def book(self, connection: Connection, book: Any, message_hash: str) -> None:
+        """A state of ccxt's live book. The same state may come under several names: the first one counts."""
+        frame = self._frame
+        symbol = self._asked(Channel.ORDERBOOK, book["symbol"])
+        if symbol is None:
+            return
+        seen = self._streams[Stream(Channel.ORDERBOOK, symbol)]
+        nonce = book.get("nonce")
+        if frame is None:
+            if connection.is_lost or self.is_stopped or _is_older(nonce, seen.nonce):
+                return
+        elif frame.hashes.setdefault(symbol, message_hash) != message_hash:
+            return
+        elif symbol in frame.broken:
+            frame.untrusted, frame.outcome = symbol, Outcome.RESYNC
+            return
+        else:
+            frame.outcome = Outcome.STATES
+        contract = self._markets[symbol].contract
+        record = book_record(book, self.exchange, symbol, self._stamp(connection), depth=self._depth, contract=contract)
+        self._emit(Stream(Channel.ORDERBOOK, symbol), record, record.capture_us, record.timestamp_ms)
+        seen.nonce, seen.is_synced = nonce, True
+
+    def trade(self, connection: Connection, trade: Mapping[str, Any]) -> None:
+        """A trade; one whose id was seen lately is a repetition. Raises: TypeError without price or amount."""
+        symbol = self._asked(Channel.TRADES, trade["symbol"])
+        if symbol is None:
+            return
+        stream = Stream(Channel.TRADES, symbol)
+        seen = self._streams[stream]
+        trade_id = trade.get("id")
+        if trade_id is not None:
+            if trade_id in seen.trade_ids:
+                self._reject(Outcome.DUPLICATE)
+                return
+            if len(seen.trade_order) == _REMEMBERED_TRADES:
+                seen.trade_ids.discard(seen.trade_order.popleft())
+            seen.trade_ids.add(trade_id)
+            seen.trade_order.append(trade_id)
+        contract = self._markets[symbol].contract
+        record = trade_record(trade, self.exchange, symbol, contract, self._stamp(connection))
+        self._emit(stream, record, record.capture_us, record.timestamp_ms)
+        if self._frame is not None:
+            self._frame.outcome = Outcome.TRADES
+
+    def ticker(self, connection: Connection, ticker: Mapping[str, Any]) -> None:
+        """A ticker. ccxt hands the same one out alone and among others: it counts once a frame."""
+        symbol = self._asked(Channel.TICKER, ticker["symbol"])
+        if symbol is None:
+            return
+        if self._frame is not None:
+            if id(ticker) in self._frame.seen:
+                return
+            self._frame.seen.add(id(ticker))
+            self._frame.outcome = Outcome.TICKERS
+        contract = self._markets[symbol].contract
+        record = ticker_record(ticker, self.exchange, symbol, contract, self._stamp(connection))
+        self._emit(Stream(Channel.TICKER, symbol), record, record.capture_us, record.timestamp_ms)
+
+    def _asked(self, channel: Channel, symbol: str) -> str | None:
+        """The symbol under which this one was asked for; None, noted, where it was not."""
+        if Stream(channel, symbol) in self._streams:
+            return symbol
+        for asked, delivered in self._dialect.aliases.items():
+            alias = symbol.removesuffix(delivered) + asked
+            if symbol.endswith(delivered) and Stream(channel, alias) in self._streams:
+                return alias
+        self._reject(Outcome.NOT_ASKED)
+        return None
+
+    def _reject(self, outcome: Outcome) -> None:
+        if self._frame is not None:
+            self._frame.rejected = outcome
+
+    def _stamp(self, connection: Connection) -> Stamp:
+        frame, clock = self._frame, self._ends.clock
+        if frame is None:
+            return Stamp(clock.wall_us() // 1000, clock.capture_us(), self._ends.next_seq(), connection.ordinal)
+        return Stamp(frame.wall_ms, frame.capture_us, self._ends.next_seq(), connection.ordinal)
+
+    def _emit(self, stream: Stream, record: Record, capture_us: int, timestamp_ms: int | None) -> None:
+        if stream in self._gaps:
+            self._close_gap(stream, capture_us)
+        seen, tally = self._streams[stream], self._ends.tally
+        seen.last_us, seen.seen_s = capture_us, self._ends.clock.monotonic()
+        tally.records[self.exchange, stream.channel] += 1
+        tally.last_us[self.exchange, stream.symbol, stream.channel] = capture_us
+        if timestamp_ms is not None:
+            tally.lag_ms[self.exchange, stream.channel] = capture_us / 1000 - timestamp_ms
+        self._ends.emit(record)
+
+    # gaps
+
+    def _close_gap(self, stream: Stream, end_us: int) -> None:
+        gap = self._gaps.close(stream)
+        if gap is not None:
+            self._write_gap(stream, gap, end_us)
+
+    def _write_gap(self, stream: Stream, gap: Gap, end_us: int) -> None:
+        is_first = self._streams[stream].last_us is None
+        if is_first and end_us - gap.start_us < START_GRACE_US:
+            return  # an orderly start: nothing was here before
+        self._ends.tally.gaps[self.exchange, gap.reason] += 1
+        self._ends.emit(
+            GapRecord(
+                self.exchange,
+                stream.symbol,
+                stream.channel,
+                gap.start_us,
+                end_us,
+                gap.reason,
+                None,
+                gap.detail,
+                self._ends.next_seq(),
+            )
+        )
+
+    def stop(self) -> None:
+        """Nothing more is recorded; gaps still open end now."""
+        if not self.is_stopped:
+            self.is_stopped = True
+            now_us = self._ends.clock.capture_us()
+            for stream, gap in self._gaps.close_all():
+                self._write_gap(stream, gap, now_us)
+
+    def quiet_s(self, connection: Connection) -> float:
+        """Seconds since a connection last brought data."""
+        return self._ends.clock.monotonic() - connection.data_s
+
+    def silent_s(self, stream: Stream) -> float:
+        """Seconds since a stream last brought a record, or was last asked for."""
+        return self._ends.clock.monotonic() - self._streams[stream].seen_s
+
+
+def _is_older(nonce: int | None, last: int | None) -> bool:
+    return nonce is not None and last is not None and nonce < last

@@ -1,0 +1,217 @@
+"""The taps: every frame and every state, trade and ticker of a ccxt.pro exchange, synchronously, by two seams.
+
+A subclass of the exchange decorates each new `Client` once. Its `handle_text_or_binary_message` gives every frame;
+its `resolve` is called for every update before any is dropped for a waiting task. What is taken there never reaches the
+futures: the tasks that hold the subscriptions open sleep until something fails, and ccxt does no work for them.
+
+The internals relied upon are named in `require_internals`, and ccxt is pinned to one version.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, cast
+
+import ccxt.pro
+from ccxt.async_support.base.ws.cache import ArrayCache, BaseCache
+from ccxt.async_support.base.ws.client import Client
+from ccxt.async_support.base.ws.order_book import OrderBook
+from ccxt.base.errors import NetworkError
+
+from fluxforge_collector.errors import FeedError
+from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.recorder import Connection, Recorder
+from fluxforge_collector.records import Channel, GapReason
+
+WANTED: ContextVar[tuple[Stream, ...]] = ContextVar("WANTED", default=())
+"""The streams that the current task asks an exchange for."""
+
+_CACHED_TRADES = 64
+_DEEPEST_BOOK = 10_000
+_CLIENT = ("handle_text_or_binary_message", "on_close", "on_error", "resolve")
+_EXCHANGE = ("client", "handle_message", "on_close", "on_connected", "on_error", "set_markets_from_exchange")
+
+
+class BadFrameError(NetworkError):  # type: ignore[misc]  # ccxt has no types
+    """A frame that could not be handled: its connection is given up, and everyone waiting on it is told."""
+
+
+class SilenceError(NetworkError):  # type: ignore[misc]
+    """A connection that has brought nothing for too long."""
+
+
+class UntrustedError(NetworkError):  # type: ignore[misc]
+    """A connection whose order books can no longer be believed."""
+
+
+_REASONS: dict[type, GapReason] = {
+    BadFrameError: GapReason.BAD_FRAME,
+    SilenceError: GapReason.STALE,
+    UntrustedError: GapReason.SEQUENCE,
+}
+
+
+def require_internals() -> None:
+    """Raises: FeedError where this ccxt lacks what the taps rely upon."""
+    exchange = ccxt.pro.Exchange
+    missing = [name for name in _CLIENT if not inspect.isfunction(getattr(Client, name, None))]
+    missing += [name for name in _EXCHANGE if not inspect.isfunction(getattr(exchange, name, None))]
+    if missing or not issubclass(OrderBook, dict) or not issubclass(ArrayCache, BaseCache):
+        raise FeedError(
+            f"ccxt {ccxt.pro.__version__} has changed: no {', '.join(missing) or 'book or cache as known'}",
+            "install the ccxt version of requirements.lock",
+        )
+
+
+class Tap:
+    """What is laid over an exchange class; `record_with` gives it its recorder before the first call."""
+
+    recorder: Recorder
+    connections: dict[Any, Connection]
+    is_full_diff: bool
+    orderbooks: dict[str, Any]
+    clients: dict[str, Any] | None
+
+    def record_with(self, recorder: Recorder, *, is_full_diff: bool) -> None:
+        """Report everything to this recorder."""
+        self.recorder = recorder
+        self.connections = {}
+        self.is_full_diff = is_full_diff
+
+    def client(self, url: str) -> Any:
+        """The client of a URL, tapped when it is new, with the streams the current task wants of it."""
+        is_new = url not in (self.clients or {})
+        client = super().client(url)  # type: ignore[misc]
+        if is_new:
+            self._tap(client, url)
+        connection = self.connections.get(client)
+        if connection is not None:
+            self.recorder.carry(connection, WANTED.get())
+        return client
+
+    def _tap(self, client: Any, url: str) -> None:
+        connection = self.connections[client] = self.recorder.dial(url)
+        recorder = self.recorder
+        handle, resolve = client.handle_text_or_binary_message, client.resolve
+
+        def tapped_handle(data: Any) -> None:
+            if not recorder.begin(connection, len(data)):
+                return
+            try:
+                handle(data)
+            except Exception as error:  # noqa: BLE001  # whatever it is, ccxt's receive loop would die of it in silence
+                recorder.spoil(error)
+                client.on_error(BadFrameError(f"{type(error).__name__}: {error}"))
+                return
+            untrusted = recorder.end()
+            if untrusted:
+                client.on_error(UntrustedError(untrusted))
+
+        def tapped_resolve(result: Any, message_hash: Any = None) -> Any:
+            if self._take(connection, result, str(message_hash)):
+                return result
+            return resolve(result, message_hash)
+
+        client.handle_text_or_binary_message = tapped_handle
+        client.resolve = tapped_resolve
+
+    def _take(self, connection: Connection, result: Any, message_hash: str) -> bool:
+        """Record a result that is market data; False where it is something else."""
+        if isinstance(result, OrderBook):
+            self._cut(result)
+            self.recorder.book(connection, result, message_hash)
+        elif isinstance(result, BaseCache):
+            self._tap_trades(connection, result)
+        elif not isinstance(result, Mapping) or message_hash.startswith("bidask"):
+            return False
+        elif _is_ticker(result):
+            self.recorder.ticker(connection, result)
+        elif result and all(_is_ticker(value) for value in result.values()):
+            for ticker in result.values():
+                self.recorder.ticker(connection, ticker)
+        else:
+            return False
+        return True
+
+    def _cut(self, book: Any) -> None:
+        """Cut ccxt's live book where the feed ends: below a fixed depth the exchange no longer says what changes."""
+        if not self.is_full_diff or max(len(book["bids"]), len(book["asks"])) > _DEEPEST_BOOK:
+            book.limit()
+
+    def _tap_trades(self, connection: Connection, cache: Any) -> None:
+        """Record what is in a new cache, and from now on each trade as it is appended: once each, in order."""
+        if "append" in vars(cache):
+            return
+        recorder, append = self.recorder, cache.append
+        is_plain = type(cache) is ArrayCache
+
+        def tapped_append(trade: Any) -> None:
+            append(trade)
+            # the cache outlives the connection that filled it first
+            recorder.trade(recorder.connection or connection, trade)
+            if is_plain and len(cache) > _CACHED_TRADES:
+                del cache[0]
+
+        cache.append = tapped_append
+        for trade in list(cache):
+            recorder.trade(connection, trade)
+
+    def handle_message(self, client: Any, message: Any) -> Any:
+        """Let ccxt handle a message, once the recorder has looked at it."""
+        self.recorder.judge(message)
+        return super().handle_message(client, message)  # type: ignore[misc]
+
+    def on_connected(self, client: Any, message: Any = None) -> Any:
+        """A connection stands."""
+        connection = self.connections.get(client)
+        if connection is not None:
+            self.recorder.connected(connection)
+        return super().on_connected(client, message)  # type: ignore[misc]
+
+    def on_error(self, client: Any, error: BaseException) -> Any:
+        """A connection has failed, or was never made."""
+        self._lose(client, _REASONS.get(type(error), GapReason.DISCONNECT), f"{type(error).__name__}: {error}")
+        return super().on_error(client, error)  # type: ignore[misc]
+
+    def on_close(self, client: Any, code: Any) -> Any:
+        """A connection has ended."""
+        self._lose(client, GapReason.DISCONNECT, f"closed by the exchange, code {code}")
+        return super().on_close(client, code)  # type: ignore[misc]
+
+    def _lose(self, client: Any, reason: GapReason, detail: str) -> None:
+        connection = self.connections.pop(client, None)
+        if connection is None or self.recorder.is_stopped:
+            return
+        self.recorder.lose(connection, reason, detail)
+        for stream in connection.streams:
+            # no book may live on from one connection to the next
+            if stream.channel is Channel.ORDERBOOK:
+                self.orderbooks.pop(stream.symbol, None)
+
+
+class BinanceTap(Tap):
+    """Binance fetches all books of a subscription anew when one of them is resubscribed; here only that one."""
+
+    def handle_order_book_subscription(self, client: Any, message: Any, subscription: Any) -> Any:
+        """Begin anew only the books that this very subscription stands for."""
+        mine = [
+            symbol
+            for symbol in subscription["symbols"]
+            if (client.subscriptions.get(f"orderbook::{symbol}") or {}).get("id") == subscription["id"]
+        ]
+        return super().handle_order_book_subscription(  # type: ignore[misc]
+            client, message, {**subscription, "symbols": mine}
+        )
+
+
+def _is_ticker(value: Any) -> bool:
+    return isinstance(value, Mapping) and "symbol" in value and "bid" in value and "last" in value
+
+
+def tapped(exchange: str) -> type[Any]:
+    """The class of a ccxt.pro exchange with the taps laid over it."""
+    base = getattr(ccxt.pro, exchange)
+    tap = BinanceTap if issubclass(base, ccxt.pro.binance) else Tap
+    return cast(type[Any], type(exchange, (tap, base), {}))

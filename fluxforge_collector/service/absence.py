@@ -1,0 +1,89 @@
+"""Times in which nothing could be collected, or no time could be told: before this run, and at steps of the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from fluxforge_collector.clock import Clock
+from fluxforge_collector.errors import DataError, ManifestError
+from fluxforge_collector.instruments import Instrument
+from fluxforge_collector.records import GapReason, GapRecord
+from fluxforge_collector.segments.manifest import Manifest, read_manifest
+from fluxforge_collector.segments.names import SegmentName, SourcePaths, segment_of_file
+
+log = structlog.get_logger()
+
+_CLOCK_STEP_US = 1_000_000
+
+
+def last_manifest(paths: SourcePaths, collector: str) -> Manifest | None:
+    """The manifest of the newest segment a collector has committed, wherever in its life it stands."""
+    names: dict[SegmentName, Path] = {}
+    for directory in (paths.ready_dir, paths.processing_dir, paths.quarantine_dir, *_newest_archives(paths)):
+        for file in directory.glob("segment_*.json"):
+            with suppress(DataError):
+                names[segment_of_file(file.name)] = file
+    mine = sorted((n for n in names if n.collector == collector), key=lambda n: (n.start_us, n.id), reverse=True)
+    for name in mine:
+        with suppress(ManifestError):
+            return read_manifest(names[name])
+    return None
+
+
+def _newest_archives(paths: SourcePaths) -> list[Path]:
+    """The archive's last two dates: a segment around midnight may have landed before one of the day before."""
+    return sorted(paths.archive_dir.glob("date=*"), reverse=True)[:2]
+
+
+def absence(
+    last: Manifest | None, now_us: int, instruments: Iterable[Instrument], next_seq: Callable[[], int]
+) -> list[GapRecord]:
+    """The gap of each instrument since the last segment's end: the collector was stopped, or died between segments."""
+    if last is None or last.to_us >= now_us:
+        return []
+    reason = GapReason.SHUTDOWN if last.final else GapReason.CRASH
+    return [
+        GapRecord(*instrument, "all", last.to_us, now_us, reason, None, None, next_seq()) for instrument in instruments
+    ]
+
+
+class ClockGuard:
+    """Watches for steps of the wall clock; what they mean for capture times is told in a gap row.
+
+    A step forward is followed when a segment ends. A step backward is not: capture time would have to stand still.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        instruments: Iterable[Instrument],
+        *,
+        put: Callable[[GapRecord], None],
+        next_seq: Callable[[], int],
+    ) -> None:
+        self._clock = clock
+        self._instruments = list(instruments)
+        self._put = put
+        self._next_seq = next_seq
+        self._known_us = 0
+
+    def settle(self) -> None:
+        """Called between segments: mark a step that has happened, and follow it where that is possible."""
+        step_us = self._clock.step_us()
+        if abs(step_us - self._known_us) < _CLOCK_STEP_US:
+            return
+        before_us = self._clock.capture_us()
+        if step_us > 0:
+            self._clock.anchor()
+        self._known_us = self._clock.step_us()
+        detail = f"the wall clock moved by {step_us / 1e6:+.3f} s"
+        log.warning("clock step", detail=detail)
+        after_us = self._clock.capture_us()
+        for instrument in self._instruments:
+            self._put(
+                GapRecord(*instrument, "all", before_us, after_us, GapReason.CLOCK, None, detail, self._next_seq())
+            )

@@ -1,0 +1,87 @@
+"""From the queue to the disk, whatever the disk does meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from fluxforge_collector.clock import Clock
+from fluxforge_collector.errors import DataError, InstrumentError, StorageError
+from fluxforge_collector.metrics import Tally
+from fluxforge_collector.queue import RecordQueue
+from fluxforge_collector.reconnect import Backoff
+from fluxforge_collector.segments.manifest import Manifest
+from fluxforge_collector.segments.writer import SegmentWriter
+
+log = structlog.get_logger()
+
+_BATCH = 5000
+
+
+class Writing:
+    """The way from the queue to the disk: one blocking call at a time, in a worker thread.
+
+    Where the disk refuses, writing stops and is tried again; meanwhile the queue gives up what it must.
+    """
+
+    def __init__(self, queue: RecordQueue, writer: SegmentWriter, clock: Clock, tally: Tally) -> None:
+        self._queue = queue
+        self._writer = writer
+        self._clock = clock
+        self._tally = tally
+        self.on_rotated: Callable[[], None] = lambda: None
+        self.why_stopped: str | None = None
+
+    async def run(self) -> None:
+        """Write until cancelled; what is in the queue then is left to `finish`."""
+        while True:
+            self._append(await self._queue.get_batch(_BATCH))
+            if self._writer.is_rotation_due():
+                # everything captured before the segment's end is in the queue by now
+                self._append(self._queue.take())
+                await self._persist(self._writer.rotate)
+                self._tally.segments += 1
+                self.on_rotated()
+            elif self._writer.is_flush_due():
+                began = self._clock.monotonic()
+                await self._persist(self._writer.flush)
+                self._tally.flushes += 1
+                self._tally.flush_seconds += self._clock.monotonic() - began
+
+    async def finish(self) -> Manifest:
+        """Write what is left and seal the last segment."""
+        self._append(self._queue.take())
+        manifest: Manifest = await self._persist(self._writer.close)
+        self._tally.segments += 1
+        return manifest
+
+    def _append(self, records: list[Any]) -> None:
+        try:
+            self._writer.append(records)
+        except (DataError, InstrumentError) as error:
+            log.warning("record not kept", why=str(error))
+
+    async def _persist(self, action: Callable[[], Any]) -> Any:
+        """Run a blocking call of the writer until the disk takes it; never two at once, even when cancelled."""
+        backoff = Backoff()
+        while True:
+            call = asyncio.ensure_future(asyncio.to_thread(action))
+            try:
+                result = await asyncio.shield(call)
+            except asyncio.CancelledError:
+                with suppress(StorageError):
+                    await call
+                raise
+            except StorageError as error:
+                self._tally.storage_errors += 1
+                self.why_stopped = str(error)
+                delay_s = backoff.next_delay_s()
+                log.critical("cannot write", why=str(error), again_in_s=round(delay_s, 2))
+                await asyncio.sleep(delay_s)
+            else:
+                self.why_stopped = None
+                return result
