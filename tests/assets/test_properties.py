@@ -65,9 +65,16 @@ def test_2_a_bar_is_computed_from_its_events(duration):
     same = {
         **{name: name + suffix for name in bars.columns if name + suffix in direct.columns and name not in GRID},
         **{name: name for name in ("n_pair", "n_break", "buy_vol", "sell_vol", "buy_qvol", "sell_qvol", "n_buy")},
-        "mid_open": "mid_first", "mid_high": "mid_max", "mid_low": "mid_min", "mid_close": "mid",
-        "trade_open": "trade_first", "trade_close": "trade_last", "trade_high": "trade_high",
-        "spread_bps_close": "spread_bps", "microprice_close": "microprice", "imb_l0_close": "imb_l0",
+        "mid_open": "mid_first",
+        "mid_high": "mid_max",
+        "mid_low": "mid_min",
+        "mid_close": "mid",
+        "trade_open": "trade_first",
+        "trade_close": "trade_last",
+        "trade_high": "trade_high",
+        "spread_bps_close": "spread_bps",
+        "microprice_close": "microprice",
+        "imb_l0_close": "imb_l0",
         **{f"ofi_l{k}_sum": f"ofi_l{k}" for k in range(options.ofi_levels)},
     }
     key = ["exchange", "symbol", "ts"]
@@ -186,9 +193,6 @@ def times(value, factor):
     return None if value is None else value * factor
 
 
-SWAPPED = ("n_buy", "vol", "n_mid_up")
-
-
 def test_7_reflected_prices_swap_the_sides():
     """p → C − p on a binary tick grid, sides swapped: sides trade places, imbalances and flows change sign."""
     tick, pivot = 1 / 64, 256.0
@@ -213,7 +217,7 @@ def test_7_reflected_prices_swap_the_sides():
     )
     one, other = silver_of(bronze, options), silver_of(mirrored, options)
     names = set(one.columns)
-    sizes = [name for name in names if name.startswith("bid_size_l") or name.startswith("bid_depth_top")]
+    sizes = [name for name in names if name.startswith(("bid_size_l", "bid_depth_top"))]
     swapped = {name: name.replace("bid_", "ask_") for name in [*sizes, "bid_add", "bid_rem", "bid_levels", "bid_hhi"]}
     swapped |= {f"bid_{what}_sum_5s": f"ask_{what}_sum_5s" for what in ("add", "rem", "cancel")}
     swapped |= {"n_mid_up": "n_mid_dn", "n_buy": "n_sell", "buy_vol": "sell_vol", "bid_entropy": "ask_entropy"}
