@@ -7,7 +7,8 @@ and moments.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -51,9 +52,6 @@ class Merger(Protocol):
 
     def at_rows(self, merged: Float64Array, shift: int) -> Float64Array:
         """Of merged values, those of each window wanted, `shift` buckets earlier."""
-
-    def own(self, values: Float64Array) -> Float64Array:
-        """Values of the row at the end of each window wanted, NaN where there is none."""
 
 
 def parts_of(length: int) -> list[int]:
@@ -193,72 +191,95 @@ class Rolling:
         found: Float64Array = merged[_as_slice(self._wanted - shift)]
         return found
 
-    def own(self, values: Float64Array) -> Float64Array:
-        """Values of the row at the end of each window wanted, NaN where there is none."""
-        return self.at_rows(self._on_grid(values, np.nan), 0)
+
+@dataclass(frozen=True)
+class Grouping:
+    """Neighbouring windows put together: `starts` is the first of each group, ascending from 0, shape (groups,).
+
+    `length`: of the groups, in buckets; `source`: length of what is put together, 0 for the rows; `sizes`: of groups.
+    """
+
+    length: int
+    source: int
+    starts: Int64Array
+    sizes: Int64Array
 
 
 class Grouped:
-    """One window per group of neighbouring rows: bars. `starts` is the first row of each group, ascending from 0."""
+    """Windows that follow one another, for several lengths: bars. A longer one is put together from shorter ones."""
 
-    def __init__(self, starts: Int64Array, rows: int, length: int) -> None:
-        self._starts = starts
-        self._sizes = np.diff(starts, append=rows)
-        self._ordinals = np.arange(rows)
-        self._length = length
+    def __init__(self, groupings: Sequence[Grouping]) -> None:
+        self._groupings = groupings
+
+    def _fold(self, values: Float64Array, merge: Callable[[Float64Array, Int64Array], Float64Array]) -> ByLength:
+        done = {0: values}
+        for grouping in self._groupings:
+            source = done[grouping.source]
+            is_same = len(grouping.starts) == len(source)
+            done[grouping.length] = source if is_same else merge(source, grouping.starts)
+        return done
 
     def add(self, values: Float64Array) -> ByLength:
         """Sums."""
-        return {self._length: self._sum(values)}
-
-    def _sum(self, values: Float64Array) -> Float64Array:
-        total: Float64Array = np.add.reduceat(_filled(values, 0.0), self._starts)
-        return total
+        return self._fold(_filled(values, 0.0), np.add.reduceat)
 
     def minimum(self, values: Float64Array, neutral: float) -> ByLength:
         """Smallest values; `neutral` where none."""
-        return {self._length: np.minimum.reduceat(_filled(values, neutral), self._starts)}
+        return self._fold(_filled(values, neutral), np.minimum.reduceat)
 
     def maximum(self, values: Float64Array, neutral: float) -> ByLength:
         """Largest values; `neutral` where none."""
-        return {self._length: np.maximum.reduceat(_filled(values, neutral), self._starts)}
+        return self._fold(_filled(values, neutral), np.maximum.reduceat)
 
     def first(self, values: Float64Array) -> ByLength:
         """Earliest values that are not NaN."""
-        past = len(self._ordinals)
-        index = np.minimum.reduceat(np.where(np.isnan(values), past, self._ordinals), self._starts)
-        return {self._length: np.where(index < past, values[np.minimum(index, past - 1)], np.nan)}
+        return self._fold(values, _first_of)
 
     def last(self, values: Float64Array) -> ByLength:
         """Latest values that are not NaN."""
-        index = np.maximum.reduceat(np.where(np.isnan(values), -1, self._ordinals), self._starts)
-        return {self._length: np.where(index >= 0, values[index], np.nan)}
+        return self._fold(values, _last_of)
 
     def moments(
         self, count: str, counts: Float64Array, means: Arrays, products: tuple[tuple[int, int], ...]
     ) -> list[ByLength]:
         """Means and (co-)moments in two passes: the means, then deviations from them."""
         del count
-        total = np.maximum(self._sum(counts), 1.0)
+        total = self.add(counts)
         n_means = len(means) - len(products)
-        merged = [self._sum(counts * values) / total for values in means[:n_means]]
-        deltas = [
-            _filled(values - np.repeat(mean, self._sizes), 0.0)
-            for values, mean in zip(means[:n_means], merged, strict=True)
-        ]
-        for within, (x, y) in zip(means[n_means:], products, strict=True):
-            merged.append(self._sum(within) + self._sum(counts * deltas[x] * deltas[y]))
-        return [{self._length: values} for values in merged]
+        merged: list[ByLength] = [{0: _filled(values, 0.0)} for values in means]
+        for grouping in self._groupings:
+            n, starts, source, length = total[grouping.source], grouping.starts, grouping.source, grouping.length
+            if len(starts) == len(n):
+                for values in merged:
+                    values[length] = values[source]
+                continue
+            weights = np.maximum(total[length], 1.0)
+            deltas = []
+            for values in merged[:n_means]:
+                # about the group's first value, so that a group of one keeps its mean to the last bit
+                first = values[source][starts]
+                shifted = values[source] - np.repeat(first, grouping.sizes)
+                values[length] = first + np.add.reduceat(n * shifted, starts) / weights
+                deltas.append(values[source] - np.repeat(values[length], grouping.sizes))
+            for values, (x, y) in zip(merged[n_means:], products, strict=True):
+                values[length] = np.add.reduceat(values[source] + n * deltas[x] * deltas[y], starts)
+        return merged
 
     def at_rows(self, merged: Float64Array, shift: int) -> Float64Array:
         """Merged values, which are those of each group already."""
         del shift
         return merged
 
-    def own(self, values: Float64Array) -> Float64Array:
-        """Values of the last row of each group."""
-        found: Float64Array = values[self._starts + self._sizes - 1]
-        return found
+
+def _first_of(values: Float64Array, starts: Int64Array) -> Float64Array:
+    past = len(values)
+    index = np.minimum.reduceat(np.where(np.isnan(values), past, np.arange(past)), starts)
+    return np.where(index < past, values[np.minimum(index, past - 1)], np.nan)
+
+
+def _last_of(values: Float64Array, starts: Int64Array) -> Float64Array:
+    index = np.maximum.reduceat(np.where(np.isnan(values), -1, np.arange(len(values))), starts)
+    return np.where(index >= 0, values[index], np.nan)
 
 
 def _as_slice(positions: Int64Array) -> slice | Int64Array:

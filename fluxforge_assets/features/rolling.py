@@ -90,11 +90,12 @@ def rolling_values(
     wanted = [rolling for rolling in declared_columns(options) if rolling.column.name in names]
     instants = bucket[start:] if at is None else at
     found = {rolling.column.name: np.full(len(instants), np.nan) for rolling in wanted}
-    lengths = tuple(sorted({rolling.buckets for rolling in wanted} | {options.horizons_us[-1] // options.bucket_us}))
+    longest = options.horizons_us[-1] // options.bucket_us
+    lengths = tuple(sorted({1, longest, *(rolling.buckets for rolling in wanted)}))
     has_trades = bool(len(bucket)) and "n_trade" in values and not np.isnan(values["n_trade"][-1])
-    for part in _chunks(instants, 2 * lengths[-1]) if wanted else ():
+    for part in _chunks(instants, 2 * longest) if wanted else ():
         merged = _merged(bucket, values, instants[part], lengths, options, has_trades=has_trades)
-        windows = {length: Window(merged, length, lengths[-1]) for length in lengths}
+        windows = {length: Window(merged, length, longest) for length in lengths}
         for rolling in wanted:
             found[rolling.column.name][part] = rolling.declared.compute(windows[rolling.buckets], **rolling.binding)
     return found

@@ -31,7 +31,7 @@ def acceleration(window: Window) -> Float64Array:
 )  # fmt: skip
 def spread_score(window: Window) -> Float64Array:
     """The row's spread against the window's."""
-    score = divide(window.row("spread_bps") - window["spread_bps_mean"], window.std("spread_bps", "n_book"))
+    score = divide(window.bucket["spread_bps"] - window["spread_bps_mean"], window.std("spread_bps", "n_book"))
     return where_at_least(window["n_book"], 5, score)
 
 

@@ -85,6 +85,7 @@ def _weighted_ofi(columns: Columns, options: FeatureOptions, alpha: float) -> Fl
 
 
 GRID_SUMS: dict[str, tuple[Rule, Callable[[Columns, FeatureOptions], Float64Array]]] = {
+    "n_rows": (Rule(Merge.SUM), lambda c, _: np.ones(len(c["n_pair"]))),
     "abs_ret": (PAIR_SUM, lambda c, _: np.abs(c["log_ret"])),
     "ret_sq": (PAIR_SUM, lambda c, _: np.square(c["log_ret"])),
     "ret_sq_up": (PAIR_SUM, lambda c, _: np.square(np.fmax(c["log_ret"], 0.0))),
@@ -101,7 +102,7 @@ GRID_SUMS: dict[str, tuple[Rule, Callable[[Columns, FeatureOptions], Float64Arra
     "trade_nx": (TRADE_SUM, lambda c, _: _is_signed(c)),
     "net_vol": (Rule(Merge.SUM, trades=True), lambda c, _: np.abs(c["buy_vol"] - c["sell_vol"])),
 }
-"""The sums over buckets that follow from stored columns (catalogue 6.3): rule and value of one bucket."""
+"""The sums over buckets that follow from stored columns (catalogue 6.3): rule, and value of one bucket."""
 
 
 @cache
@@ -230,9 +231,10 @@ class Window:
         """The window of the largest horizon."""
         return Window(self.merged, self.longest, self.longest)
 
-    def row(self, name: str) -> Float64Array:
-        """A column of the rows themselves, NaN where there is no row."""
-        return self.merged.merger.own(self.merged.columns[name])
+    @cached_property
+    def bucket(self) -> Window:
+        """The row's own bucket."""
+        return Window(self.merged, 1, self.longest)
 
     def __getitem__(self, name: str) -> Float64Array:
         """A statistic or grid sum of the window, NaN where it is null."""

@@ -1,0 +1,6 @@
+"""Gold bars: silver rows rolled up into bars of every configured duration (catalogue 9)."""
+
+from fluxforge_assets.bars.columns import bar_columns
+from fluxforge_assets.bars.roll_up import compute_bars
+
+__all__ = ["bar_columns", "compute_bars"]
