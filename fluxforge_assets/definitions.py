@@ -1,0 +1,28 @@
+"""Dagster's entry: `defs`, built from the configuration that `$FLUXFORGE_CONFIG` or `./fluxforge.yaml` gives."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from fluxforge_assets.defs.bronze import bronze_assets
+from fluxforge_assets.defs.processed import processed_assets
+from fluxforge_assets.defs.realtime import realtime_job
+from fluxforge_assets.defs.resources import resources
+from fluxforge_assets.defs.sensors import ready_sensor
+from fluxforge_collector.config.load import load_config
+from fluxforge_collector.config.model import Config
+
+
+def build(config: Config) -> dg.Definitions:
+    """The definitions of a configuration."""
+    job = realtime_job(config)
+    return dg.Definitions(
+        assets=[bronze_assets(config), *processed_assets(config)],
+        jobs=[job],
+        sensors=[ready_sensor(config, job)],
+        resources=resources(config),
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build(load_config())

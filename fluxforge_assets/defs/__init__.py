@@ -1,0 +1,1 @@
+"""Dagster's definitions: one file per Dagster idea. What is computed, and where it goes, is in `lake`."""

@@ -1,0 +1,46 @@
+"""Asset checks: the lake's own checks, as Dagster shows them."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from fluxforge_assets.lake.checks import CHECKS, Stored
+from fluxforge_assets.lake.datasets import Dataset
+from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_collector.config.model import Config
+
+SHOWN = 20
+
+
+def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
+    """The checks of an asset, evaluated in the run that writes it."""
+    return [
+        dg.AssetCheckSpec(name, asset=dataset.asset_key, description=check.__doc__)
+        for name, check in CHECKS[dataset].items()
+    ]
+
+
+def results(lake: Lake, config: Config, dataset: Dataset, places: list[Place]) -> list[dg.AssetCheckResult]:
+    """One result per check over all partitions of a run."""
+    return [
+        dg.AssetCheckResult(
+            check_name=name,
+            asset_key=dg.AssetKey(dataset.asset_key),
+            passed=all(verdict.is_passed for _, verdict in verdicts),
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={
+                "partitions": len(verdicts),
+                "failed": sum(not verdict.is_passed for _, verdict in verdicts),
+                "details": dg.MetadataValue.md(_table(verdicts)),
+            },
+        )
+        for name, check in CHECKS[dataset].items()
+        for verdicts in [[(place, check(Stored(lake, config, dataset, place))) for place in places]]
+    ]
+
+
+def _table(verdicts: list[tuple[Place, tuple[bool, str]]]) -> str:
+    """Failed partitions first."""
+    rows = sorted(verdicts, key=lambda pair: pair[1][0])[:SHOWN]
+    lines = [f"| {p.date} | {p.instrument.key} | {'✓' if v[0] else '✗'} | {v[1]} |" for p, v in rows]
+    return "\n".join(["| date | instrument | | |", "|---|---|---|---|", *lines])

@@ -1,0 +1,84 @@
+"""The real-time job: land what waits for a date, then append what became final to silver and gold.
+
+It is a job of ops, not of assets, because it touches any set of instruments in one run and logs an event only for a
+partition that changed; an asset run covers a rectangle of partitions and costs two events for each.
+"""
+
+import time
+from typing import Any
+
+import dagster as dg
+
+from fluxforge_assets.defs.bronze import DESCRIPTIONS, bronze_key, instruments_of, of_date, report
+from fluxforge_assets.defs.partitions import register
+from fluxforge_assets.defs.processed import of_realtime
+from fluxforge_assets.defs.resources import LakeResource
+from fluxforge_assets.lake.advance import Change
+from fluxforge_assets.lake.landing import land
+from fluxforge_assets.lake.marks import Mark, mark, marks, settle
+from fluxforge_assets.lake.update import is_complete, update
+from fluxforge_collector.config.model import Config
+
+REALTIME = "realtime"
+PLOT_SECONDS = 300
+"""A partition gets a new plot about this often: drawing one costs as much as computing a minute."""
+
+
+def realtime_job(config: Config) -> dg.JobDefinition:
+    """Bring one date up to date, and any earlier one whose last rows were not final yet."""
+
+    @dg.op(config_schema={"date": str}, out=dg.Out(list), pool="landing")
+    def land_bronze(context: dg.OpExecutionContext, lake: LakeResource) -> list[tuple[Any, ...]]:
+        """Claim, validate and archive the date's segments; bad ones go to quarantine."""
+        opened, date = lake.open(), context.op_config["date"]
+        has_landed = False
+        for source in opened.sources():
+            landed = land(opened, source, [date])
+            report(context, landed)
+            has_landed = has_landed or bool(landed.manifests)
+        register(context.instance, instruments_of(opened, date))
+        if has_landed:
+            for channel in DESCRIPTIONS:
+                shown = of_date(opened, channel, date)
+                context.log_event(dg.AssetMaterialization(bronze_key(channel), partition=date, metadata=shown))
+        return [tuple(known) for known in marks(opened) if known.date <= date]
+
+    @dg.op(pool="realtime")
+    def append_processed(context: dg.OpExecutionContext, lake: LakeResource, work: list[tuple[Any, ...]]) -> None:
+        """Append to silver and gold what became final; late data builds its range again."""
+        opened = lake.open()
+        failed: list[str] = []
+        for known in (Mark(*fields) for fields in work):
+            bad = 0
+            for outcome in update(opened, config, known.source, known.date):
+                if isinstance(outcome, Change):
+                    context.log_event(of_realtime(opened, outcome, has_plot=_is_plot_due(outcome)))
+                else:
+                    bad += 1
+                    failed.append(
+                        f"{outcome.asset} {outcome.place.date}|{outcome.place.instrument.key}: {outcome.error}"
+                    )
+                    context.log.error(failed[-1])
+            if not bad:
+                settle(opened, known, is_complete=is_complete(opened, known.source, known.date))
+            else:
+                mark(opened, known.source, known.date)
+        if failed:
+            raise dg.Failure(f"{len(failed)} partitions failed; first: {failed[0]}", allow_retries=False)
+
+    @dg.job(
+        name=REALTIME,
+        executor_def=dg.in_process_executor,
+        description="Lands what the collector sealed and appends what became final. Started by the sensor.",
+        tags={"dagster/priority": "10"},
+    )
+    def realtime() -> None:
+        append_processed(land_bronze())
+
+    return realtime
+
+
+def _is_plot_due(change: Change) -> bool:
+    """Whether the change passes a multiple of `PLOT_SECONDS`, or is not a real-time one in size."""
+    every = PLOT_SECONDS * 1_000_000
+    return change.from_us // every != change.to_us // every or time.time() - change.from_us / 1e6 > 2 * PLOT_SECONDS

@@ -1,0 +1,98 @@
+"""The sensor: looks into the lake, and asks for a real-time run where work waits. What it knows stands in files."""
+
+import dagster as dg
+
+from fluxforge_assets.defs.partitions import INSTRUMENTS, instruments
+from fluxforge_assets.defs.realtime import REALTIME
+from fluxforge_assets.defs.resources import LakeResource
+from fluxforge_assets.lake.inspection import check_instrument
+from fluxforge_assets.lake.landing import waiting
+from fluxforge_assets.lake.marks import marks
+from fluxforge_assets.lake.paths import Lake
+from fluxforge_collector.config.model import Config
+from fluxforge_collector.errors import FluxForgeError
+from fluxforge_collector.segments.manifest import Manifest, read_manifest
+
+READ_MANIFESTS = 500
+LONGEST_WAIT_S = 600.0
+_ACTIVE = [s for s in dg.DagsterRunStatus if s.value in {"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"}]
+
+
+def ready_sensor(config: Config, job: dg.JobDefinition) -> dg.SensorDefinition:
+    """Starts one run per date over everything that waits, at most every `etl.min_run_interval_seconds`."""
+
+    @dg.sensor(
+        job=job,
+        name="ready_segments",
+        minimum_interval_seconds=5,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Watches raw/ready and starts the real-time job.",
+    )
+    def ready_segments(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
+        opened = lake.open()
+        wanted = dates_to_run(opened)
+        if not wanted:
+            return dg.SkipReason("nothing waits in raw/ready")
+        wait = seconds_to_wait(context.instance, config.etl.min_run_interval_seconds)
+        if wait is None:
+            return dg.SkipReason("a real-time run is under way")
+        if wait > 0:
+            return dg.SkipReason(f"the next run may start in {wait:.0f} s")
+        known = set(context.instance.get_dynamic_partitions(INSTRUMENTS))
+        new = sorted(keys_waiting(opened) - known)
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(
+                    run_config={"ops": {"land_bronze": {"config": {"date": date}}}}, tags={"fluxforge/date": date}
+                )
+                for date in wanted
+            ],
+            dynamic_partitions_requests=[instruments.build_add_request(new)] if new else [],
+        )
+
+    return ready_segments
+
+
+def dates_to_run(lake: Lake) -> list[str]:
+    """Dates with segments waiting to be landed, or landed by a run that did not finish."""
+    dates = {name.date for source in lake.sources() for name in waiting(lake, source)}
+    return sorted(dates | {known.date for known in marks(lake) if known.is_dirty})
+
+
+def keys_waiting(lake: Lake) -> set[str]:
+    """Instruments named by waiting manifests; what cannot be read is left to the landing to judge."""
+    found: set[str] = set()
+    for source in lake.sources():
+        paths = lake.segments(source)
+        for name in waiting(lake, source)[:READ_MANIFESTS]:
+            for path in (paths.ready_manifest(name.id), paths.processing_manifest(name.id)):
+                if path.exists():
+                    found |= _keys_of(path)
+    return found
+
+
+def _keys_of(path: object) -> set[str]:
+    try:
+        manifest: Manifest = read_manifest(path)  # type: ignore[arg-type]
+        keys = {key for entry in manifest.channels.values() for key in entry.instruments}
+        return {check_instrument(key).key for key in keys}
+    except FluxForgeError:
+        return set()
+
+
+def seconds_to_wait(instance: dg.DagsterInstance, interval_s: float) -> float | None:
+    """Seconds until a run may start: longer after each failure in a row. None while one is under way."""
+    import time
+
+    records = instance.get_run_records(dg.RunsFilter(job_name=REALTIME), limit=8)
+    if any(record.dagster_run.status in _ACTIVE for record in records):
+        return None
+    if not records:
+        return 0.0
+    failures = 0
+    for record in records:
+        if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+            break
+        failures += 1
+    wait = min(interval_s * 2**failures, max(interval_s, LONGEST_WAIT_S))
+    return records[0].create_timestamp.timestamp() + wait - time.time()

@@ -1,0 +1,1 @@
+"""The lake: where files stand and how they come there. Nothing here knows Dagster."""

@@ -1,0 +1,103 @@
+"""One source's landed segments: which there are, up to when everything is here, and where nothing is. Rows: `bronze`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from fluxforge_assets.lake.paths import Lake, next_date
+from fluxforge_collector.errors import DataError
+from fluxforge_collector.segments.manifest import Manifest, read_manifest
+from fluxforge_collector.segments.names import SegmentName, SourcePaths, date_of, segment_of_file
+
+SILENT_COLLECTOR_US = 900_000_000
+"""A collector this far behind the newest one holds nothing back; what it still brings is late, and rebuilt."""
+
+
+class Archive:
+    """The landed segments of one source, listed once: a run sees one state of them."""
+
+    def __init__(self, lake: Lake, source: str) -> None:
+        self.source = source
+        self.paths: SourcePaths = lake.segments(source)
+        self._names: dict[str, tuple[SegmentName, ...]] = {}
+        self._manifests: dict[str, Manifest] = {}
+
+    def __repr__(self) -> str:
+        return f"<Archive {self.source}: {len(self._names)} dates listed>"
+
+    def dates(self) -> list[str]:
+        """Dates with landed segments, sorted."""
+        return sorted(path.name.removeprefix("date=") for path in self.paths.archive_dir.glob("date=*"))
+
+    def names(self, date: str) -> tuple[SegmentName, ...]:
+        """The segments of a date, by start."""
+        if date not in self._names:
+            folder = self.paths.archive_dir / f"date={date}"
+            found = (_segment(path.name) for path in folder.glob("segment_*.json"))
+            self._names[date] = tuple(sorted((n for n in found if n), key=lambda name: (name.start_us, name.id)))
+        return self._names[date]
+
+    def manifest(self, name: SegmentName) -> Manifest:
+        """A segment's manifest. Raises: ManifestError where it cannot be read."""
+        if name.id not in self._manifests:
+            self._manifests[name.id] = read_manifest(self.paths.archive_manifest(name.date, name.id))
+        return self._manifests[name.id]
+
+    def between(self, from_us: int, to_us: int) -> list[SegmentName]:
+        """Segments that may hold rows captured in `[from_us, to_us)`: each collector's last one before, then all."""
+        found: list[SegmentName] = []
+        before: dict[str, SegmentName] = {}
+        date, last = date_of(from_us), date_of(max(from_us, to_us - 1))
+        while date <= last:
+            for name in self.names(date):
+                if name.start_us <= from_us:
+                    before[name.collector] = name
+                elif name.start_us < to_us:
+                    found.append(name)
+            date = next_date(date)
+        return sorted([*before.values(), *found], key=lambda name: (name.start_us, name.id))
+
+    def instruments(self, names: Iterable[SegmentName]) -> set[str]:
+        """Keys of the instruments with rows in these segments."""
+        manifests = (self.manifest(name) for name in names)
+        return {key for m in manifests for channel in m.channels.values() for key in channel.instruments}
+
+    def watermark_us(self) -> int | None:
+        """Everything captured before it has landed; None for an empty archive.
+
+        The least end among the collectors still running; a collector that ended in order, or is far behind, holds
+        nothing back. Where two collectors bring the same instrument, both must have come that far.
+        """
+        newest: dict[str, SegmentName] = {}
+        for date in self.dates()[-2:]:
+            newest |= {name.collector: name for name in self.names(date)}
+        if not newest:
+            return None
+        manifests = [self.manifest(name) for name in newest.values()]
+        furthest = max(m.to_us for m in manifests)
+        return min(m.to_us for m in manifests if m.to_us == furthest or not _lets_go(m, furthest))
+
+    def holes(self, names: Iterable[SegmentName]) -> list[tuple[int, int]]:
+        """Spans `(from_us, to_us)` between successive segments of a collector that no segment covers."""
+        by_collector: dict[str, list[Manifest]] = {}
+        for name in names:
+            by_collector.setdefault(name.collector, []).append(self.manifest(name))
+        return sorted(
+            (earlier.to_us, later.from_us)
+            for manifests in by_collector.values()
+            for earlier, later in pairwise(manifests)
+            if later.from_us > earlier.to_us
+        )
+
+
+def _lets_go(manifest: Manifest, furthest_us: int) -> bool:
+    return manifest.final or furthest_us - manifest.to_us > SILENT_COLLECTOR_US
+
+
+def _segment(name: str) -> SegmentName | None:
+    """What a file's name says; None where somebody else put it there."""
+    try:
+        return segment_of_file(name)
+    except DataError:
+        return None

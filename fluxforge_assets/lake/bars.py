@@ -1,0 +1,104 @@
+"""The recipe of gold bars: silver rows of the same partition, rolled up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from fluxforge_assets.lake.advance import Input
+from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK
+from fluxforge_assets.lake.parts import parts_of, read_provenance
+from fluxforge_assets.lake.paths import Lake, Place, day_start_us
+from fluxforge_assets.lake.silver import SilverOrderbook
+from fluxforge_collector.config.model import Config
+from fluxforge_collector.segments.names import date_of
+
+HOUR_US = 3_600_000_000
+
+
+class GoldBars:
+    """Bars of one source; a bar belongs to the date that holds the moment before its end."""
+
+    dataset = GOLD_BARS
+    keeps_empty = False
+
+    def __init__(self, lake: Lake, config: Config, source: str) -> None:
+        self._lake, self._config = lake, config
+        self.silver = SilverOrderbook(lake, config, source)
+        self.options = self.silver.options
+        self.columns = self.dataset.columns(self.options)
+        self.fingerprint = self.dataset.fingerprint(self.options)
+        self.grid_us = self.options.bucket_us
+        self._longest_us = max(self.options.bar_durations_us)
+
+    def renewed(self) -> GoldBars:
+        """The same over segments listed anew."""
+        return GoldBars(self._lake, self._config, self.silver.archive.source)
+
+    def inputs(self, place: Place) -> list[Input]:
+        """The day's silver parts, and the evening's before that a bar reaches into."""
+        first_us = place.start_us - (self._longest_us if 86_400_000_000 % self._longest_us else 0)
+        return [
+            Input(part.name, part.from_us)
+            for day in dict.fromkeys((date_of(first_us), place.date))
+            for part in parts_of(self._silver(place, day))
+            if part.to_us > first_us
+        ]
+
+    def until_us(self, place: Place) -> int:
+        """Up to when silver is complete."""
+        return self.silver.settled_us(place, SILVER_ORDERBOOK.folder)
+
+    def changed_from_us(self, place: Place, fresh: Sequence[Input]) -> int | None:
+        """New parts only add rows; one that replaces others counts as late."""
+        del place, fresh
+        return None
+
+    def newest_us(self, place: Place, fresh: Sequence[Input]) -> int:
+        """The stamp of the newest silver row."""
+        if not fresh:
+            return 0
+        newest = max((i.name for i in fresh), key=lambda name: int(name.split("-")[2]))
+        directory = self._silver(place, place.date)
+        return read_provenance(directory / newest).last_us if (directory / newest).exists() else 0
+
+    def is_waiting(self, newest_us: int, from_us: int, to_us: int) -> bool:
+        """Whether a bar with a row in it can have ended."""
+        return any(
+            to_us // us * us > from_us and newest_us > from_us // us * us for us in self.options.bar_durations_us
+        )
+
+    def rows(self, place: Place, from_us: int, to_us: int) -> Iterator[pl.DataFrame]:
+        """Bars with ts in `(from_us, to_us]`, an hour or the longest bar at a time."""
+        from fluxforge_assets.bars import compute_bars  # noqa: PLC0415  compiled kernels load inside a run only
+
+        step = max(self._longest_us, HOUR_US)
+        start = from_us
+        while start < to_us:
+            stop = min((start // step + 1) * step, to_us)
+            silver = self._read(place, start - self._longest_us, stop)
+            if silver.height:
+                bars = compute_bars(silver, options=self.options, watermark_us=stop, from_us=start)
+                if bars.height:
+                    yield bars.sort("ts", "bar_us")
+            start = stop
+
+    def _silver(self, place: Place, day: str) -> Path:
+        return self._lake.partition(Place(place.source, place.instrument, day), SILVER_ORDERBOOK.folder)
+
+    def _read(self, place: Place, after_us: int, to_us: int) -> pl.DataFrame:
+        """Silver rows with ts in `(after_us, to_us]`."""
+        files = [
+            directory / part.name
+            for day in dict.fromkeys((date_of(after_us), place.date))
+            if day_start_us(day) < to_us
+            for directory in [self._silver(place, day)]
+            for part in parts_of(directory)
+            if part.to_us > after_us and part.from_us < to_us
+        ]
+        if not files:
+            return pl.DataFrame()
+        rows = pl.scan_parquet(files, hive_partitioning=False).filter(pl.col("ts") > after_us, pl.col("ts") <= to_us)
+        return rows.collect().sort("ts")

@@ -1,0 +1,142 @@
+"""The datasets under `processed/`: which there are, where they stand and which columns they have. No rows here."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fluxforge_assets.tables import Column, Dtype, Kind
+from fluxforge_collector.config.features import FeatureOptions
+from fluxforge_collector.errors import DataError
+
+
+def _column(name: str, dtype: Dtype, unit: str, null: str, description: str, formula: str = "") -> Column:
+    return Column(name, dtype, "key", Kind.KEY, unit, null, description, formula)
+
+
+EXCHANGE = _column("exchange", Dtype.STRING, "", "never", "Exchange id.")
+SYMBOL = _column("symbol", Dtype.STRING, "", "never", "Symbol in its path-safe form, as in the folder.")
+DATE = _column("date", Dtype.STRING, "", "never", "UTC date of the partition, as in the folder.")
+_KEYS = (EXCHANGE, SYMBOL, DATE)
+_ARRIVAL = (
+    _column("ts", Dtype.I64, "us", "never", "When the collector received it."),
+    _column("exchange_ts", Dtype.I64, "ms", "not sent", "When the exchange says it happened."),
+    _column("seq", Dtype.I64, "", "never", "Arrival ordinal; orders rows of equal ts."),
+)
+
+TRADES = (
+    *_KEYS,
+    *_ARRIVAL,
+    _column("trade_id", Dtype.STRING, "", "not sent", "The exchange's id of the trade."),
+    _column("side", Dtype.STRING, "", "not sent", "The taker's side: buy or sell."),
+    _column("price", Dtype.F64, "px", "never", "Price."),
+    _column("amount", Dtype.F64, "base", "never", "Amount."),
+    _column("cost", Dtype.F64, "quote", "never", "Value of the trade.", "as sent, else price · amount"),
+    _column("backfilled", Dtype.I8, "", "never", "1 where it was fetched after a gap, else 0."),
+)  # fmt: skip
+
+TICKER = (
+    *_KEYS,
+    *_ARRIVAL,
+    _column("bid", Dtype.F64, "px", "not sent, or not a positive number", "Best bid."),
+    _column("ask", Dtype.F64, "px", "not sent, or not a positive number", "Best ask."),
+    _column("bid_volume", Dtype.F64, "base", "not sent", "Size at the best bid."),
+    _column("ask_volume", Dtype.F64, "base", "not sent", "Size at the best ask."),
+    _column("mid", Dtype.F64, "px", "no bid, no ask, or ask < bid", "Mid price.", "(bid + ask) / 2"),
+    _column("spread", Dtype.F64, "px", "as mid", "Spread.", "ask − bid"),
+    _column("spread_bps", Dtype.F64, "bps", "as mid", "Spread relative to the mid.", "1e4 · spread / mid"),
+    _column("last", Dtype.F64, "px", "not sent", "Price of the last trade."),
+    _column("open", Dtype.F64, "px", "not sent", "Price 24 h ago."),
+    _column("high", Dtype.F64, "px", "not sent", "Highest price of 24 h."),
+    _column("low", Dtype.F64, "px", "not sent", "Lowest price of 24 h."),
+    _column("close", Dtype.F64, "px", "not sent", "Last price, again."),
+    _column("vwap", Dtype.F64, "px", "not sent", "Volume-weighted price of 24 h."),
+    _column("base_volume", Dtype.F64, "base", "not sent", "Volume of 24 h."),
+    _column("quote_volume", Dtype.F64, "quote", "not sent", "Value traded in 24 h."),
+    _column("change", Dtype.F64, "px", "not sent", "Change over 24 h."),
+    _column("percentage", Dtype.F64, "%", "not sent", "Change over 24 h, relative."),
+)  # fmt: skip
+
+
+def _silver(options: FeatureOptions) -> tuple[Column, ...]:
+    from fluxforge_assets.features.catalogue import silver_columns  # noqa: PLC0415  loads the features only where they are asked for
+
+    return _partitioned(silver_columns(options))
+
+
+def _bars(options: FeatureOptions) -> tuple[Column, ...]:
+    from fluxforge_assets.bars import bar_columns  # noqa: PLC0415  as above
+
+    return _partitioned(bar_columns(options))
+
+
+def _partitioned(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns with the partition's own three first."""
+    return (*_KEYS, *(c for c in columns if c.name not in {"exchange", "symbol", "date"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A processed dataset: the asset that writes it, its folder, columns and key within a partition."""
+
+    asset: str
+    folder: str
+    description: str
+    columns: Callable[[FeatureOptions], tuple[Column, ...]]
+    key: tuple[str, ...]
+
+    @property
+    def asset_key(self) -> list[str]:
+        """Dagster's key."""
+        return self.asset.split("/")
+
+    def fingerprint(self, options: FeatureOptions) -> str:
+        """What identifies the values stored: changes whenever a partition must be computed again."""
+        if self.folder in {"trades", "ticker"}:
+            names = "\n".join(f"{c.name} {c.dtype} {c.formula}" for c in self.columns(options))
+            return hashlib.sha256(names.encode()).hexdigest()[:16]
+        from fluxforge_assets.features.catalogue import CODE_VERSION  # noqa: PLC0415  as above
+
+        values = options.model_dump(mode="json")
+        used = {k: v for k, v in values.items() if not k.startswith(_NOT_STORED[self.folder])}
+        names = [f"{c.name} {c.dtype} {c.formula}" for c in self.columns(options)]
+        text = json.dumps([CODE_VERSION, used, names], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_ELSEWHERE = ("families", "label_", "rs_", "vpin_", "xv_", "pca_")
+_NOT_STORED = {"orderbook/hf": (*_ELSEWHERE, "bar_durations"), "orderbook/bars": _ELSEWHERE}
+"""Options that change no value of a dataset, by the beginning of their names; the columns say which are stored."""
+
+
+SILVER_ORDERBOOK = Dataset(
+    "silver/orderbook", "orderbook/hf",
+    "Features of the order book and the trades, one row per instrument and bucket.", _silver, ("ts",),
+)  # fmt: skip
+SILVER_TRADES = Dataset(
+    "silver/trades", "trades",
+    "Every trade once, cleaned: a positive price and amount, the taker's side in lower case.",
+    lambda _: TRADES, ("ts", "seq"),
+)  # fmt: skip
+SILVER_TICKER = Dataset(
+    "silver/ticker", "ticker",
+    "The exchange's own summaries, cleaned, with mid and spread; a cross-check, not an input.",
+    lambda _: TICKER, ("ts", "seq"),
+)  # fmt: skip
+GOLD_BARS = Dataset(
+    "gold/bars", "orderbook/bars",
+    "Bars of every duration (`bar_us`), rolled up from silver; stamped at their end.", _bars, ("ts", "bar_us"),
+)  # fmt: skip
+DATASETS = (SILVER_ORDERBOOK, SILVER_TRADES, SILVER_TICKER, GOLD_BARS)
+
+
+def dataset_of(asset: str) -> Dataset:
+    """The dataset of an asset name. Raises: DataError that names the nearest."""
+    known = {dataset.asset: dataset for dataset in DATASETS}
+    if asset not in known:
+        near = difflib.get_close_matches(asset, known, n=1)
+        raise DataError(f"there is no dataset {asset!r}", f"did you mean {near[0]}?" if near else ", ".join(known))
+    return known[asset]

@@ -1,0 +1,171 @@
+"""Landing: sealed segments go from ready over processing into the archive, or into quarantine with the reason.
+
+The manifest moves first when a segment is claimed and last when it lands, so wherever a run dies the next one finds
+the manifest in `processing` and goes on from there. Every move is of one name and may already have been made.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fluxforge_assets.lake.inspection import inspect_segment
+from fluxforge_assets.lake.marks import mark
+from fluxforge_assets.lake.parts import locked
+from fluxforge_assets.lake.paths import Lake
+from fluxforge_collector.durable import make_directory, storage_errors, sync_directory, write_file
+from fluxforge_collector.errors import DataError, FluxForgeError
+from fluxforge_collector.segments.manifest import Manifest, read_manifest
+from fluxforge_collector.segments.names import SegmentName, SourcePaths, segment_of_file
+
+ORPHAN_SECONDS = 900.0
+"""How long a sealed file may wait for its manifest: sealing a segment takes seconds."""
+
+
+@dataclass
+class Landed:
+    """What a landing did: the segments now archived, and per quarantined name the reason."""
+
+    manifests: list[Manifest] = field(default_factory=list)
+    quarantined: dict[str, str] = field(default_factory=dict)
+
+
+def waiting(lake: Lake, source: str) -> list[SegmentName]:
+    """Segments of a source that are ready or claimed, by time."""
+    paths = lake.segments(source)
+    found = {
+        name.id: name
+        for folder in (paths.ready_dir, paths.processing_dir)
+        for path in folder.glob("segment_*.json")
+        if (name := _name(path))
+    }
+    return sorted(found.values(), key=lambda name: (name.start_us, name.id))
+
+
+def land(lake: Lake, source: str, dates: Collection[str] | None = None) -> Landed:
+    """Land every waiting segment of these dates (all dates without them), and sweep what is no segment.
+
+    One landing runs at a time; a second one waits, and finds what the first left. A bad segment never stops the rest.
+    """
+    done = Landed()
+    paths = lake.segments(source)
+    with locked(lake.work, f"landing-{source}"):
+        for name in waiting(lake, source):
+            if dates is None or name.date in dates:
+                _land_one(lake, paths, name, done)
+        _sweep(lake, paths, done)
+    return done
+
+
+def _land_one(lake: Lake, paths: SourcePaths, name: SegmentName, done: Landed) -> None:
+    try:
+        if paths.archive_manifest(name.date, name.id).exists():
+            raise DataError(f"segment {name.id} has landed before", "delete the copy")
+        manifest = _claim(paths, name)
+        inspect_segment(manifest, paths.processing_dir)
+    except FluxForgeError as error:
+        _quarantine_segment(paths, name, str(error))
+        done.quarantined[name.id] = str(error)
+        return
+    mark(lake, paths.source, name.date)
+    for channel, entry in manifest.channels.items():
+        if entry.file is not None:
+            _move(paths.processing_file(channel, name.id), paths.archive_file(channel, name.date, name.id))
+    _move(paths.processing_manifest(name.id), paths.archive_manifest(name.date, name.id))
+    done.manifests.append(manifest)
+
+
+def _claim(paths: SourcePaths, name: SegmentName) -> Manifest:
+    """Take a segment out of ready: the manifest first, which makes it this run's, then its files."""
+    _move(paths.ready_manifest(name.id), paths.processing_manifest(name.id))
+    manifest = read_manifest(paths.processing_manifest(name.id))
+    if manifest.source != paths.source:
+        raise DataError(f"the manifest is of source {manifest.source!r}, not {paths.source!r}", "move it to its source")
+    for channel, entry in manifest.channels.items():
+        archived = paths.archive_file(channel, name.date, name.id)
+        if entry.file is not None and not archived.exists():
+            _move(paths.ready_file(channel, name.id), paths.processing_file(channel, name.id))
+        elif entry.file is not None:
+            # an earlier run died while landing it: its checks had passed, and are made again here
+            _move(archived, paths.processing_file(channel, name.id))
+    return manifest
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a file that may have been moved before; both directories durable."""
+    with storage_errors(f"move {source} to {target}"):
+        make_directory(target.parent)
+        try:
+            source.rename(target)
+        except FileNotFoundError:
+            return
+        sync_directory(target.parent)
+        sync_directory(source.parent)
+
+
+def _quarantine_segment(paths: SourcePaths, name: SegmentName, reason: str) -> None:
+    """Put away a segment's files, then its manifest."""
+    for folder in (paths.ready_dir, paths.processing_dir):
+        for file in sorted(folder.glob(f"*/segment_{name.id}.parquet")):
+            quarantine(file, paths.quarantine_dir / file.parent.name / file.name, reason)
+    for manifest in (paths.ready_manifest(name.id), paths.processing_manifest(name.id)):
+        if manifest.exists():
+            quarantine(manifest, paths.quarantine_dir / manifest.name, reason)
+
+
+def quarantine(file: Path, target: Path, reason: str) -> None:
+    """Move a file aside, its reason written first; the first reason stands, and nothing is overwritten."""
+    note = target.with_name(f"{target.name}.reason.json")
+    if not note.exists():
+        text = json.dumps({"file": str(file), "reason": reason, "at": time.strftime("%FT%TZ", time.gmtime())})
+        write_file(note, text.encode())
+    number = 0
+    while target.exists():
+        number += 1
+        target = target.with_name(f"{note.name.removesuffix('.reason.json')}.{number}")
+    make_directory(target.parent)
+    if file.is_dir():
+        shutil.move(file, target)
+    else:
+        _move(file, target)
+
+
+def _sweep(lake: Lake, paths: SourcePaths, done: Landed) -> None:
+    """Quarantine what lies in ready and is no segment: foreign names, and files whose manifest never came."""
+    for path in sorted((lake.raw / "ready").glob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            reason = "a file directly in ready belongs to no source"
+            quarantine(path, lake.raw / "quarantine" / path.name, reason)
+            done.quarantined[path.name] = reason
+    for path in sorted([*paths.ready_dir.glob("*"), *paths.ready_dir.glob("*/*")]):
+        if fault := _foreign(path, paths):
+            quarantine(path, paths.quarantine_dir / path.relative_to(paths.ready_dir), fault)
+            done.quarantined[path.name] = fault
+
+
+def _foreign(path: Path, paths: SourcePaths) -> str | None:
+    """Why a name in ready is no part of a segment; None where it is, or still may become one."""
+    is_channel_file = path.parent != paths.ready_dir
+    if path.name.startswith(".") or (path.is_dir() and not is_channel_file):
+        return None
+    name = _name(path)
+    if name is None or path.is_dir() or path.suffix != (".parquet" if is_channel_file else ".json"):
+        return "this is no file of a segment"
+    if not is_channel_file or paths.ready_manifest(name.id).exists():
+        return None
+    try:
+        age = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    return f"its manifest did not come within {ORPHAN_SECONDS:.0f} s" if age > ORPHAN_SECONDS else None
+
+
+def _name(path: Path) -> SegmentName | None:
+    try:
+        return segment_of_file(path.name)
+    except DataError:
+        return None

@@ -1,0 +1,56 @@
+"""Marks: small files that say which dates still wait for silver and gold, so that a run that died is made up for.
+
+`dirty`: segments landed that no finished run has computed. `open`: computed, but the day is not complete yet.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+from typing import NamedTuple
+
+from fluxforge_assets.lake.paths import Lake
+from fluxforge_collector.durable import write_file
+
+_MARK = re.compile(r"([a-z0-9_]{1,32})\.(\d{4}-\d{2}-\d{2})")
+
+
+class Mark(NamedTuple):
+    """A date of a source with work left; `token` changes whenever more arrives."""
+
+    source: str
+    date: str
+    is_dirty: bool
+    token: str
+
+
+def mark(lake: Lake, source: str, date: str, *, is_dirty: bool = True) -> None:
+    """Say durably that a date has work left."""
+    write_file(_file(lake, source, date), f"{'dirty' if is_dirty else 'open'} {secrets.token_hex(8)}".encode())
+
+
+def marks(lake: Lake) -> list[Mark]:
+    """All marks, by source and date."""
+    found = []
+    for path in sorted((lake.work / "marks").glob("*")):
+        match = _MARK.fullmatch(path.name)
+        if match:
+            state, _, token = path.read_text().partition(" ")
+            found.append(Mark(match[1], match[2], state == "dirty", token))
+    return found
+
+
+def settle(lake: Lake, known: Mark, *, is_complete: bool) -> None:
+    """The work a mark stood for is done; where more has arrived since, the mark stays."""
+    path = _file(lake, known.source, known.date)
+    if known not in marks(lake):
+        return
+    if is_complete:
+        path.unlink(missing_ok=True)
+    elif known.is_dirty:
+        mark(lake, known.source, known.date, is_dirty=False)
+
+
+def _file(lake: Lake, source: str, date: str) -> Path:
+    return lake.work / "marks" / f"{source}.{date}"

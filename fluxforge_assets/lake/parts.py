@@ -1,0 +1,161 @@
+"""Parts: the files of a processed partition, their names, their rows on disk and what they say of their making.
+
+A part `part-{from_us}-{to_us}-{digest}.parquet` holds the rows of `[from_us, to_us)`: buckets and bars that begin and
+end within it, trades and tickers captured within it. The digest is of the file's bytes, so one name is one content.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fluxforge_assets.tables import Column, Dtype
+from fluxforge_collector.durable import make_directory, sync_directory, sync_file
+from fluxforge_collector.errors import DataError, StorageError
+
+KEYS = ("exchange", "symbol", "date")
+_PART = re.compile(r"part-(\d{1,19})-(\d{1,19})-([0-9a-f]{12})\.parquet")
+_MARK = b"fluxforge"
+_ARROW = {
+    Dtype.F64: pa.float64(),
+    Dtype.U32: pa.uint32(),
+    Dtype.I64: pa.int64(),
+    Dtype.I8: pa.int8(),
+    Dtype.STRING: pa.string(),
+}
+
+
+class Part(NamedTuple):
+    """What a part's name says."""
+
+    from_us: int
+    to_us: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How a part came about, kept in the file itself.
+
+    `inputs` are those first used by this part; `count` and `digest` are of all inputs beginning before the part's end,
+    so that a late one shows without reading every part. `seen_us` is the newest row of any input used; `rows` counts the
+    partition's up to here, and `last_us` is the stamp of the last of them.
+    """
+
+    fingerprint: str
+    watermark_us: int
+    inputs: tuple[str, ...] = ()
+    count: int = 0
+    digest: str = ""
+    seen_us: int = 0
+    rows: int = 0
+    last_us: int = 0
+
+
+def parts_of(directory: Path) -> list[Part]:
+    """The parts of a partition, by time; other files are no parts."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    matches = (_PART.fullmatch(name) for name in names)
+    return sorted(Part(int(m[1]), int(m[2]), m[0]) for m in matches if m)
+
+
+def read_provenance(path: Path) -> Provenance:
+    """How a part came about. Raises: DataError where it cannot be read."""
+    try:
+        known = json.loads((pq.read_metadata(path).metadata or {})[_MARK])
+        return Provenance(**{**known, "inputs": tuple(known["inputs"])})
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"part {path} cannot be read: {error}", "materialise its partition again") from error
+
+
+def digest_of(names: Sequence[str]) -> str:
+    """A digest of names in any order."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
+
+
+def write_part(
+    directory: Path,
+    work: Path,
+    frame: pl.DataFrame,
+    columns: Sequence[Column],
+    span: tuple[int, int],
+    provenance: Provenance,
+    key: Sequence[str],
+) -> Part:
+    """Write rows as a part of `directory`, whole or not at all; `work` is a hidden place on the same file system.
+
+    Raises: DataError where the rows break the contract of their columns, StorageError where the disk refuses.
+    """
+    check_rows(frame, columns, key)
+    table = as_arrow(frame, columns).replace_schema_metadata({_MARK: json.dumps(asdict(provenance))})
+    try:
+        make_directory(work)
+        hidden = work / f"part-{secrets.token_hex(8)}.tmp"
+        pq.write_table(
+            table,
+            hidden,
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=[c.name for c in columns if c.dtype is Dtype.STRING and c.name in KEYS],
+            write_statistics=[*KEYS, *key],
+            data_page_version="1.0",
+        )
+        sync_file(hidden)
+        with hidden.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        part = Part(*span, f"part-{span[0]}-{span[1]}-{digest}.parquet")
+        make_directory(directory)
+        hidden.rename(directory / part.name)
+        sync_directory(directory)
+    except OSError as error:
+        raise StorageError(f"cannot write a part of {directory}: {error.strerror or error}", "free space") from error
+    return part
+
+
+def check_rows(frame: pl.DataFrame, columns: Sequence[Column], key: Sequence[str]) -> None:
+    """Raises: DataError where columns are missing, a float is NaN or infinite, or the key is not strictly ascending."""
+    missing = [c.name for c in columns if c.name not in frame.columns]
+    if missing:
+        raise DataError(f"rows lack the columns {', '.join(missing[:5])}", "report this as a defect")
+    floats = [c.name for c in columns if c.dtype is Dtype.F64]
+    finite = frame.select(pl.col(floats).cast(pl.Float64).is_finite().all()) if floats else pl.DataFrame()
+    bad = [name for name in finite.columns if not finite[name][0]]
+    if bad:
+        raise DataError(f"NaN or infinity in the columns {', '.join(bad[:5])}", "report this as a defect")
+    struct = frame.select(pl.struct(key).alias("key"))["key"]
+    if frame.height > 1 and not (struct.is_sorted() and struct.n_unique() == frame.height):
+        raise DataError(f"rows are not strictly ascending by {', '.join(key)}", "report this as a defect")
+
+
+def as_arrow(frame: pl.DataFrame, columns: Sequence[Column]) -> pa.Table:
+    """The declared columns as plain Arrow types that every reader knows."""
+    schema = pa.schema([pa.field(c.name, _ARROW[c.dtype]) for c in columns])
+    return frame.select(pl.col(c.name).cast(c.dtype.polars) for c in columns).to_arrow().cast(schema)
+
+
+@contextmanager
+def locked(work: Path, name: str) -> Iterator[None]:
+    """Hold a named lock of the lake; it is let go when the process ends, however it ends."""
+    make_directory(work / "locks")
+    fd = os.open(work / "locks" / f"{name}.lock", os.O_CREAT | os.O_RDWR, 0o640)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

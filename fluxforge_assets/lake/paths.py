@@ -1,0 +1,104 @@
+"""Where things stand in the lake; no file is opened here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from fluxforge_collector.errors import DataError
+from fluxforge_collector.instruments import Instrument
+from fluxforge_collector.segments.names import DAY_US, SourcePaths
+
+_SOURCE = re.compile(r"[a-z0-9_]{1,32}\Z")
+
+
+def day_start_us(day: str) -> int:
+    """The first microsecond of a UTC date. Raises: DataError where `day` is no date."""
+    try:
+        start = datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
+    except ValueError:
+        raise DataError(f"{day!r} is no date", "write it like 2026-11-24") from None
+    return round(start.timestamp()) * 1_000_000
+
+
+def next_date(day: str) -> str:
+    """The date after `day`."""
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One partition of any dataset: an instrument of a source on a UTC date."""
+
+    source: str
+    instrument: Instrument
+    date: str
+
+    @property
+    def start_us(self) -> int:
+        """The day's first microsecond."""
+        return day_start_us(self.date)
+
+    @property
+    def end_us(self) -> int:
+        """The first microsecond of the next day."""
+        return self.start_us + DAY_US
+
+    @property
+    def folder(self) -> Path:
+        """The hive-style folder, relative to a dataset."""
+        exchange, _, symbol = self.instrument.key.partition(":")
+        return Path(f"exchange={exchange}") / f"symbol={symbol}" / f"date={self.date}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """A lake by its root."""
+
+    root: Path
+
+    @property
+    def raw(self) -> Path:
+        """Segments, from journal to archive."""
+        return self.root / "raw"
+
+    @property
+    def work(self) -> Path:
+        """Locks, marks and what is being written: outside every dataset, on the same file system."""
+        return self.root / ".work"
+
+    def sources(self) -> list[str]:
+        """Sources with sealed segments, sorted."""
+        found = {
+            entry.name
+            for stage in ("ready", "processing", "archive")
+            for entry in _entries(self.raw / stage)
+            if entry.is_dir() and _SOURCE.match(entry.name)
+        }
+        return sorted(found)
+
+    def segments(self, source: str) -> SourcePaths:
+        """Where a source's raw files stand."""
+        return SourcePaths(self.root, source)
+
+    def dataset(self, source: str, folder: str) -> Path:
+        """The directory of a processed dataset, such as `orderbook/hf`."""
+        return self.root / "processed" / source / folder
+
+    def partition(self, place: Place, folder: str) -> Path:
+        """The directory of one partition."""
+        return self.dataset(place.source, folder) / place.folder
+
+    def places(self, source: str, folder: str, day: str) -> list[Place]:
+        """The partitions of a dataset on a date, sorted; names that are no instruments are passed over."""
+        found = []
+        for path in self.dataset(source, folder).glob(f"exchange=*/symbol=*/date={day}"):
+            exchange, symbol = path.parts[-3].partition("=")[2], path.parts[-2].partition("=")[2]
+            found.append(Place(source, Instrument.from_key(f"{exchange}:{symbol}"), day))
+        return sorted(found, key=lambda place: place.instrument.key)
+
+
+def _entries(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else []
