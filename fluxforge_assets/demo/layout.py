@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import yaml
 
 from fluxforge_collector.errors import FluxForgeError
+from fluxforge_collector.instruments import Instrument
 
 GENERATED = {"binanceus": ["BTC/USDT", "ETH/USDT", "SOL/USDT"], "okx": ["BTC/USDT", "ETH/USDT"]}
+RECORDED = {"binanceus": ["BTC/USDT", "ETH/USDT"]}
 _HOME_KEYS = ("storage", "compute_logs", "local_artifact_storage", "schedule_storage", "run_storage")
 
 
@@ -46,6 +49,20 @@ class Layout:
         return self.root / "logs" / f"{name}.log"
 
 
+def exchanges_of(captures: Sequence[Path]) -> dict[str, list[str]]:
+    """What to collect, per exchange: the generated market, or the symbols that the captures' names begin with."""
+    if not captures:
+        return GENERATED
+    named = " ".join(capture.name.lower() for capture in captures)
+    symbols = [s for s in RECORDED["binanceus"] if s.replace("/", "").lower() in named]
+    return {"binanceus": symbols or RECORDED["binanceus"]}
+
+
+def instruments_of(exchanges: Mapping[str, Sequence[str]]) -> list[str]:
+    """The partition keys of what is collected."""
+    return [Instrument(exchange, symbol).key for exchange, symbols in exchanges.items() for symbol in symbols]
+
+
 def free_port() -> int:
     """A loopback port that is free now."""
     with socket.socket() as probe:
@@ -54,7 +71,7 @@ def free_port() -> int:
         return port
 
 
-def prepare(layout: Layout, *, exchanges: dict[str, list[str]], exchange_port: int, code_port: int) -> None:
+def prepare(layout: Layout, *, exchanges: Mapping[str, Sequence[str]], exchange_port: int, code_port: int) -> None:
     """Write configuration and Dagster home. Raises: FluxForgeError where the root cannot be written."""
     try:
         for folder in (layout.lake, layout.dagster_home, layout.log("x").parent):
@@ -67,13 +84,13 @@ def prepare(layout: Layout, *, exchanges: dict[str, list[str]], exchange_port: i
         raise FluxForgeError(f"cannot write {layout.root}: {error}", "name a writable folder with --root") from None
 
 
-def _config(layout: Layout, exchanges: dict[str, list[str]], port: int) -> dict[str, Any]:
+def _config(layout: Layout, exchanges: Mapping[str, Sequence[str]], port: int) -> dict[str, Any]:
     """A configuration for quick results: short segments, runs as often as they finish."""
     return {
         "lake": {"root": str(layout.lake)},
         "ingestion": {"flush_interval_seconds": 1.0, "segment_max_seconds": 10, "collector": "demo"},
         "exchanges": {
-            name: {"symbols": symbols, "base_url": f"http://127.0.0.1:{port}"} for name, symbols in exchanges.items()
+            name: {"symbols": list(symbols), "base_url": f"http://127.0.0.1:{port}"} for name, symbols in exchanges.items()
         },
         "etl": {"min_run_interval_seconds": 5},
         "metrics": {"port": 0},

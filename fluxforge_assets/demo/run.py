@@ -6,12 +6,12 @@ import json
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fluxforge_assets.demo.layout import Layout, free_port, prepare
+from fluxforge_assets.demo.layout import Layout, free_port, instruments_of, prepare
 from fluxforge_assets.demo.processes import Process, start, wait_for_children
 from fluxforge_assets.demo.status import Status, Watch
 from fluxforge_collector.errors import FluxForgeError
@@ -56,10 +56,13 @@ class Demo:
             self.first_bar_seconds = time.monotonic() - self.started
         return now
 
-    def exchange_stats(self) -> dict[str, Any]:
-        """What the exchange says it has sent; empty while it cannot be asked."""
+    def exchange_stats(self, *, pause: bool = False) -> dict[str, Any]:
+        """What the exchange says it has sent, after pausing it if asked; empty while it cannot be asked."""
+        request = urllib.request.Request(  # noqa: S310  the address is the demo's own
+            f"{self.exchange_url}/_control/{'pause' if pause else 'stats'}", method="POST" if pause else "GET"
+        )
         try:
-            with urllib.request.urlopen(f"{self.exchange_url}/_control/stats", timeout=2) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310
                 stats: dict[str, Any] = json.load(answer)
                 return stats
         except (OSError, ValueError):
@@ -68,18 +71,16 @@ class Demo:
 
 def launch(
     layout: Layout,
-    exchanges: Mapping[str, list[str]],
+    exchanges: Mapping[str, Sequence[str]],
     *,
     seed: int,
-    captures: tuple[Path, ...],
+    captures: Sequence[Path],
     headless: bool,
     say: Callable[[str], None],
 ) -> Demo:
     """Start exchange, collector and Dagster. Raises: FluxForgeError with what went wrong, nothing left running."""
-    from fluxforge_assets.demo.layout import instruments_of
-
     exchange_port, code_port, page_port = free_port(), free_port(), free_port()
-    prepare(layout, exchanges=dict(exchanges), exchange_port=exchange_port, code_port=code_port)
+    prepare(layout, exchanges=exchanges, exchange_port=exchange_port, code_port=code_port)
     page = None if headless else f"http://127.0.0.1:{page_port}"
     demo = Demo(
         layout,
@@ -124,9 +125,20 @@ def _wait(demo: Demo, ready: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
+def watch(demo: Demo, seconds: float | None, poll_seconds: float) -> Iterator[tuple[Status, int | None, float]]:
+    """State of the lake, frames sent and seconds passed, again and again; ends when the time is over."""
+    while True:
+        demo.check()
+        elapsed = time.monotonic() - demo.started
+        yield demo.status(), demo.exchange_stats().get("frames_sent"), elapsed
+        if seconds is not None and elapsed >= seconds:
+            return
+        time.sleep(poll_seconds)
+
+
 def finish(demo: Demo) -> dict[str, Any]:
     """Stop in order so that everything sent is in the bars, and give the account."""
-    sent = _hold_exchange(demo)
+    sent = demo.exchange_stats(pause=True).get("frames_sent")
     collector = demo.processes["collector"]
     collector.ask_to_stop()
     collector.wait(DRAIN_SECONDS)
@@ -163,3 +175,15 @@ def stop(demo: Demo) -> None:
     for process in demo.processes.values():
         process.wait(5.0)
         process.end()
+
+
+def _last_json(log: Path) -> dict[str, Any]:
+    """The last line of a log that is a JSON object; empty where there is none."""
+    for text in reversed(log.read_text(errors="replace").splitlines()):
+        if text.startswith("{"):
+            try:
+                report: dict[str, Any] = json.loads(text)
+            except ValueError:
+                continue
+            return report
+    return {}
