@@ -20,6 +20,7 @@ class BinanceSpot:
     def __init__(self, exchange: str, hosts: frozenset[str]) -> None:
         self.exchange = exchange
         self.ping_s: float | None = 20.0
+        self.refusal = '{"error":{"code":2,"msg":"Invalid request: request must be a JSON object"},"id":null}'
         self.hosts = hosts
 
     def market_id(self, listing: Listing) -> str:
@@ -50,7 +51,7 @@ class BinanceSpot:
                 return Received([reply], known, [])
             case "UNSUBSCRIBE":
                 return Received([reply], [], known)
-        return Received(['{"error":{"code":2,"msg":"Invalid request: unknown method"},"id":null}'], [], [])
+        return Received([self.refusal], [], [])
 
     def cadence(self, channel: str) -> int:
         """Depth every 100 ms, summaries every second, the rest at once."""

@@ -20,6 +20,7 @@ class Okx:
     exchange = "okx"
     hosts = frozenset({"www.okx.com", "okx.com", "ws.okx.com"})
     ping_s: float | None = None
+    refusal = '{"event":"error","code":"60012","msg":"Invalid request","connId":"a4d3ae55"}'
 
     def market_id(self, listing: Listing) -> str:
         """`BTC-USDT`."""

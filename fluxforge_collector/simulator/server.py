@@ -161,7 +161,11 @@ class Simulator:
         return ws
 
     def _receive(self, connection: Connection, text: str) -> None:
-        received = connection.wire.receive(text, self._feed.markets(connection.wire))
+        try:
+            received = connection.wire.receive(text, self._feed.markets(connection.wire))
+        except (ValueError, TypeError, LookupError, AttributeError):
+            connection.put(connection.wire.refusal)
+            return
         for reply in received.replies:
             connection.put(reply)
         self._feed.begin(connection, received.begin)

@@ -89,11 +89,12 @@ class Received(NamedTuple):
 
 
 class Wire(Protocol):
-    """A venue's public market-data protocol as a pure mapping."""
+    """A venue's public market-data protocol as a pure mapping; `refusal` answers what cannot be understood."""
 
     exchange: str
     hosts: frozenset[str]
     ping_s: float | None
+    refusal: str
 
     def market_id(self, listing: Listing) -> str:
         """The venue's name of an instrument."""
