@@ -19,8 +19,8 @@ from fluxforge_assets.features.books import Float64Array, Int64Array
 Arrays = tuple[Float64Array, ...]
 ByLength = dict[int, Float64Array]
 """Merged values by the window's length in buckets."""
-Merge = Callable[[Float64Array, Float64Array, Float64Array], object]
-"""Merge older and newer values into the third array."""
+Merge = Callable[..., object]
+"""Merge older with newer values into the array `out`, as a ufunc does."""
 
 
 class Merger(Protocol):
@@ -111,7 +111,7 @@ class Rolling:
         for key, newer, older, age in self._plan:
             merged = np.empty_like(values)
             merged[:age] = done[newer][:age]
-            merge(done[older][:-age], done[newer][age:], merged[age:])
+            merge(done[older][:-age], done[newer][age:], out=merged[age:])
             done[key] = merged
         return {length: done[self._keys[length]] for length in self._lengths}
 
@@ -140,9 +140,9 @@ class Rolling:
         if count not in self._weights:
             weights: list[tuple[Float64Array, Float64Array]] = []
 
-            def weigh(older: Float64Array, newer: Float64Array, merged: Float64Array) -> None:
-                np.add(older, newer, out=merged)
-                share = newer / np.maximum(merged, 1.0)
+            def weigh(older: Float64Array, newer: Float64Array, out: Float64Array) -> None:
+                np.add(older, newer, out=out)
+                share = newer / np.maximum(out, 1.0)
                 weights.append((share, share * older))
 
             self._fold(self._on_grid(counts, 0.0), weigh)
@@ -160,12 +160,12 @@ class Rolling:
         for values, (x, y) in zip(means[n_means:], products, strict=True):
             steps = zip(deltas[x], deltas[y], self._weights_of(count, counts), strict=True)
 
-            def merge(older: Float64Array, newer: Float64Array, merged: Float64Array) -> None:
+            def merge(older: Float64Array, newer: Float64Array, out: Float64Array) -> None:
                 delta_x, delta_y, (_, cross) = next(steps)  # noqa: B023 - used within the turn of the loop
-                np.multiply(delta_x, delta_y, out=merged)
-                np.multiply(merged, cross, out=merged)
-                np.add(merged, older, out=merged)
-                np.add(merged, newer, out=merged)
+                np.multiply(delta_x, delta_y, out=out)
+                np.multiply(out, cross, out=out)
+                np.add(out, older, out=out)
+                np.add(out, newer, out=out)
 
             merged_products.append(self._fold(self._on_grid(values, 0.0), merge))
         return merged_means + merged_products
@@ -178,11 +178,11 @@ class Rolling:
         found: list[Float64Array] = []
         deltas.append(found)
 
-        def merge(older: Float64Array, newer: Float64Array, merged: Float64Array) -> None:
+        def merge(older: Float64Array, newer: Float64Array, out: Float64Array) -> None:
             delta = newer - older
             found.append(delta)
-            np.multiply(delta, next(steps)[0], out=merged)
-            np.add(merged, older, out=merged)
+            np.multiply(delta, next(steps)[0], out=out)
+            np.add(out, older, out=out)
 
         return self._fold(self._on_grid(values, 0.0), merge)
 
@@ -294,9 +294,9 @@ def _filled(values: Float64Array, neutral: float) -> Float64Array:
     return np.where(missing, neutral, values) if missing.any() else values
 
 
-def _first(older: Float64Array, newer: Float64Array, merged: Float64Array) -> None:
-    merged[:] = np.where(np.isnan(older), newer, older)
+def _first(older: Float64Array, newer: Float64Array, out: Float64Array) -> None:
+    out[:] = np.where(np.isnan(older), newer, older)
 
 
-def _last(older: Float64Array, newer: Float64Array, merged: Float64Array) -> None:
-    merged[:] = np.where(np.isnan(newer), older, newer)
+def _last(older: Float64Array, newer: Float64Array, out: Float64Array) -> None:
+    out[:] = np.where(np.isnan(newer), older, newer)
