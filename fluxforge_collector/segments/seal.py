@@ -76,11 +76,21 @@ def _cuts(chunk: pa.Table, keys: list[str]) -> Iterator[tuple[Instrument, pa.Tab
         yield Instrument(exchange[start].as_py(), symbol[start].as_py()), table.slice(start, end - start)
 
 
+def _packed(cut: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, cut.schema, options=_PACKED) as stream:
+        stream.write_table(cut)
+    return sink.getvalue()
+
+
+def _unpacked(cut: pa.Buffer | pa.Table) -> pa.Table:
+    return cut if isinstance(cut, pa.Table) else pa.ipc.open_stream(cut).read_all()
+
+
 class _InstrumentCuts:
     """One instrument's sorted cuts in order of arrival, packed once they are many."""
 
-    def __init__(self, schema: pa.Schema, keys: list[str]) -> None:
-        self._schema = schema
+    def __init__(self, keys: list[str]) -> None:
         self._keys = keys
         self._cuts: list[pa.Buffer | pa.Table] = []
         self._last: tuple[int, ...] = ()
@@ -96,13 +106,13 @@ class _InstrumentCuts:
         self.first_us = min(self.first_us, first[0]) if self._cuts else first[0]
         self.last_us = self._last[0]
         self.rows += len(cut)
-        self._cuts.append(cut.combine_chunks().to_batches()[0].serialize(_PACKED) if packed else cut)
+        self._cuts.append(_packed(cut) if packed else cut)
 
     def tables(self) -> Iterator[pa.Table]:
         """The rows in the order of their keys, in row groups that are full but for the last."""
         held: list[pa.Table] = [self._merged()] if self._overlap else []
         for cut in [] if self._overlap else self._cuts:
-            held.append(self._unpacked(cut))
+            held.append(_unpacked(cut))
             if sum(map(len, held)) >= ROW_GROUP_ROWS:
                 table = pa.concat_tables(held)
                 full = len(table) - len(table) % ROW_GROUP_ROWS
@@ -113,12 +123,7 @@ class _InstrumentCuts:
 
     def _merged(self) -> pa.Table:
         """All rows sorted at once: the rare case of records that arrived out of order."""
-        return _sorted(pa.concat_tables([self._unpacked(cut) for cut in self._cuts]), self._keys)
-
-    def _unpacked(self, cut: pa.Buffer | pa.Table) -> pa.Table:
-        if isinstance(cut, pa.Table):
-            return cut
-        return pa.Table.from_batches([pa.ipc.read_record_batch(cut, self._schema)])
+        return _sorted(pa.concat_tables([_unpacked(cut) for cut in self._cuts]), self._keys)
 
 
 def _collect(channel: Channel, batches: Iterable[pa.RecordBatch]) -> dict[Instrument, _InstrumentCuts]:
@@ -128,7 +133,7 @@ def _collect(channel: Channel, batches: Iterable[pa.RecordBatch]) -> dict[Instru
     rows = 0
     for chunk in _chunks(batches):
         for instrument, cut in _cuts(chunk, keys):
-            its = cuts.setdefault(instrument, _InstrumentCuts(chunk.schema, keys))
+            its = cuts.setdefault(instrument, _InstrumentCuts(keys))
             its.append(cut, packed=rows > 0)
         rows += len(chunk)
     return {instrument: cuts[instrument] for instrument in sorted(cuts)}

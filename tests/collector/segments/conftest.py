@@ -82,7 +82,10 @@ class Lake:
     def leftovers(self):
         """Files that no manifest names, other than locks."""
         named = {
-            self.paths.ready_file(channel, m.id) for m in self.manifests() for channel, e in m.channels.items() if e.file
+            self.paths.ready_file(channel, m.id)
+            for m in self.manifests()
+            for channel, e in m.channels.items()
+            if e.file
         } | {self.paths.ready_manifest(m.id) for m in self.manifests()}
         here = {p for p in self.root.rglob("*") if p.is_file() and p.suffix != ".lock"}
         return sorted(p.relative_to(self.root).as_posix() for p in here - named)
@@ -103,5 +106,3 @@ def clock():
 @pytest.fixture
 def lake(tmp_path, clock):
     return Lake(tmp_path / "lake", clock)
-
-

@@ -1,6 +1,7 @@
 import os
 import random
 
+import pyarrow as pa
 import pytest
 
 from fluxforge_collector.errors import JournalError, StorageError
@@ -46,8 +47,6 @@ def test_it_gives_back_what_was_appended(written):
 
 
 def test_it_is_a_plain_arrow_stream(written):
-    import pyarrow as pa
-
     path, batches, _ = written
     with pa.memory_map(str(path)) as file:
         assert pa.ipc.open_stream(file).read_all().equals(pa.Table.from_batches(batches))

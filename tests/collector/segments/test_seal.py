@@ -58,7 +58,10 @@ def _records(kind):
 def _row(record):
     """What a reader should see of a record: the obvious twin of columns, journal and file."""
     columns = {field: column for column, field in _FIELDS.items()}
-    row = {columns.get(field, field): str(value) if field == "reason" else value for field, value in record._asdict().items()}
+    row = {
+        columns.get(field, field): str(value) if field == "reason" else value
+        for field, value in record._asdict().items()
+    }
     for side in ("bids", "asks"):
         if side in row:
             flat = row[side]
@@ -75,8 +78,7 @@ def _seal(tmp_path, channel, records, flush=7):
         journal.append(columns.to_batch())
     journal.close()
     with JournalReader(tmp_path / "j.arrow") as reader:
-        entry = seal_channel(channel, reader, tmp_path / "s.parquet", Ingestion())
-    return entry
+        return seal_channel(channel, reader, tmp_path / "s.parquet", Ingestion())
 
 
 @pytest.mark.parametrize("kind", [BookRecord, TradeRecord, TickerRecord, GapRecord])

@@ -4,6 +4,7 @@ import sys
 import textwrap
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -230,9 +231,8 @@ assert not lake.rows("gaps")
 
 def test_a_full_disk_loses_nothing_that_was_appended(tmp_path):
     """No file may grow beyond a limit, as on a full disk: each attempt fails cleanly, and the last one has it all."""
-    here = os.path.dirname(__file__)
     run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FULL_DISK), str(tmp_path / "lake"), here],
+        [sys.executable, "-c", textwrap.dedent(FULL_DISK), str(tmp_path / "lake"), str(Path(__file__).parent)],
         capture_output=True,
         text=True,
         timeout=120,
