@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import dagster as dg
 
 from fluxforge_assets.defs.bronze import bronze_assets
@@ -15,14 +17,18 @@ from fluxforge_collector.config.model import Config
 
 def build(config: Config) -> dg.Definitions:
     """The definitions of a configuration."""
-    job = realtime_job(config)
-    return dg.Definitions(
-        assets=[bronze_assets(config), *processed_assets(config)],
-        jobs=[job],
-        sensors=[ready_sensor(config, job)],
-        resources=resources(config),
-        executor=dg.in_process_executor,
-    )
+    with warnings.catch_warnings():
+        # backfill policies are beta, and Dagster is pinned
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        job = realtime_job(config)
+        return dg.Definitions(
+            assets=[bronze_assets(config), *processed_assets(config)],
+            jobs=[job],
+            sensors=[ready_sensor(config, job)],
+            resources=resources(config),
+            executor=dg.in_process_executor,
+        )
 
 
+warnings.filterwarnings("ignore", category=dg.BetaWarning)  # as in `build`, when Dagster copies them
 defs = build(load_config())

@@ -54,7 +54,7 @@ def _asset(config: Config, dataset: Dataset) -> dg.AssetsDefinition:
         check_specs=check_specs(dataset),
         pool="backfill",
     )
-    def build(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult[Any]:
+    def build(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  Dagster reads the bare name
         keys = list(context.partition_keys)
         if not keys:
             raise dg.Failure(

@@ -5,17 +5,16 @@ partition that changed; an asset run covers a rectangle of partitions and costs 
 """
 
 import time
-from typing import Any
 
 import dagster as dg
 
 from fluxforge_assets.defs.bronze import DESCRIPTIONS, bronze_key, instruments_of, of_date, report
-from fluxforge_assets.defs.partitions import register
+from fluxforge_assets.defs.partitions import check_date, register
 from fluxforge_assets.defs.processed import of_realtime
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.lake.advance import Change
 from fluxforge_assets.lake.landing import land
-from fluxforge_assets.lake.marks import Mark, mark, marks, settle
+from fluxforge_assets.lake.marks import mark, marks, settle
 from fluxforge_assets.lake.update import is_complete, update
 from fluxforge_collector.config.model import Config
 
@@ -27,10 +26,10 @@ PLOT_SECONDS = 300
 def realtime_job(config: Config) -> dg.JobDefinition:
     """Bring one date up to date, and any earlier one whose last rows were not final yet."""
 
-    @dg.op(config_schema={"date": str}, out=dg.Out(list), pool="landing")
-    def land_bronze(context: dg.OpExecutionContext, lake: LakeResource) -> list[tuple[Any, ...]]:
+    @dg.op(config_schema={"date": str}, pool="landing")
+    def land_bronze(context: dg.OpExecutionContext, lake: LakeResource) -> str:
         """Claim, validate and archive the date's segments; bad ones go to quarantine."""
-        opened, date = lake.open(), context.op_config["date"]
+        opened, date = lake.open(), check_date(context.op_config["date"])
         has_landed = False
         for source in opened.sources():
             landed = land(opened, source, [date])
@@ -41,14 +40,14 @@ def realtime_job(config: Config) -> dg.JobDefinition:
             for channel in DESCRIPTIONS:
                 shown = of_date(opened, channel, date)
                 context.log_event(dg.AssetMaterialization(bronze_key(channel), partition=date, metadata=shown))
-        return [tuple(known) for known in marks(opened) if known.date <= date]
+        return date
 
     @dg.op(pool="realtime")
-    def append_processed(context: dg.OpExecutionContext, lake: LakeResource, work: list[tuple[Any, ...]]) -> None:
+    def append_processed(context: dg.OpExecutionContext, lake: LakeResource, date: str) -> None:
         """Append to silver and gold what became final; late data builds its range again."""
         opened = lake.open()
         failed: list[str] = []
-        for known in (Mark(*fields) for fields in work):
+        for known in [m for m in marks(opened) if m.date <= date]:
             bad = 0
             for outcome in update(opened, config, known.source, known.date):
                 if isinstance(outcome, Change):

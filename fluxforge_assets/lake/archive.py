@@ -45,18 +45,25 @@ class Archive:
         return self._manifests[name.id]
 
     def between(self, from_us: int, to_us: int) -> list[SegmentName]:
-        """Segments that may hold rows captured in `[from_us, to_us)`: each collector's last one before, then all."""
-        found: list[SegmentName] = []
+        """Segments that may hold rows captured in `[from_us, to_us)`, by start.
+
+        Those of the range, each collector's last one before, and its first one after: a record that reaches the writer
+        late is kept in the segment that is open then.
+        """
         before: dict[str, SegmentName] = {}
-        date, last = date_of(from_us), date_of(max(from_us, to_us - 1))
+        found: list[SegmentName] = []
+        after: dict[str, SegmentName] = {}
+        date, last = date_of(from_us), date_of(to_us)
         while date <= last:
             for name in self.names(date):
                 if name.start_us <= from_us:
                     before[name.collector] = name
                 elif name.start_us < to_us:
                     found.append(name)
+                else:
+                    after.setdefault(name.collector, name)
             date = next_date(date)
-        return sorted([*before.values(), *found], key=lambda name: (name.start_us, name.id))
+        return sorted({*before.values(), *found, *after.values()}, key=lambda name: (name.start_us, name.id))
 
     def instruments(self, names: Iterable[SegmentName]) -> set[str]:
         """Keys of the instruments with rows in these segments."""

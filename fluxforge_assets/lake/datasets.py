@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -98,18 +97,9 @@ class Dataset:
         if self.folder in {"trades", "ticker"}:
             names = "\n".join(f"{c.name} {c.dtype} {c.formula}" for c in self.columns(options))
             return hashlib.sha256(names.encode()).hexdigest()[:16]
-        from fluxforge_assets.features.catalogue import CODE_VERSION  # noqa: PLC0415  as above
+        from fluxforge_assets.features.fingerprint import fingerprint  # noqa: PLC0415  as above
 
-        values = options.model_dump(mode="json")
-        used = {k: v for k, v in values.items() if not k.startswith(_NOT_STORED[self.folder])}
-        names = [f"{c.name} {c.dtype} {c.formula}" for c in self.columns(options)]
-        text = json.dumps([CODE_VERSION, used, names], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-_ELSEWHERE = ("families", "label_", "rs_", "vpin_", "xv_", "pca_")
-_NOT_STORED = {"orderbook/hf": (*_ELSEWHERE, "bar_durations"), "orderbook/bars": _ELSEWHERE}
-"""Options that change no value of a dataset, by the beginning of their names; the columns say which are stored."""
+        return fingerprint(self.columns(options), options)
 
 
 SILVER_ORDERBOOK = Dataset(

@@ -88,13 +88,13 @@ def _encoded(joined: pa.Array) -> tuple[list[str], list[int]]:
 
 
 def _check_times(times: pa.Table, what: str, manifest: Manifest) -> None:
-    """Capture times lie in the segment's range and ascend; equal ones by `seq`."""
+    """Capture times end before the segment does and ascend; equal ones by `seq`. A late record may precede the segment."""
     capture = times["capture_ts"].combine_chunks().cast(pa.int64())
     seq = times["seq"].combine_chunks()
     if capture.null_count or seq.null_count:
         raise DataError(f"rows of {what} lack their time", REMEDY)
-    if capture[0].as_py() < manifest.from_us or capture[-1].as_py() >= manifest.to_us:
-        raise DataError(f"rows of {what} were captured outside the segment", REMEDY)
+    if capture[-1].as_py() >= manifest.to_us:
+        raise DataError(f"rows of {what} were captured after the segment's end", REMEDY)
     if len(capture) > 1:
         step = pc.subtract(capture[1:], capture[:-1])
         order = pc.subtract(seq[1:], seq[:-1])

@@ -15,6 +15,7 @@ from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
+from fluxforge_collector.segments.manifest import ChannelEntry
 from fluxforge_collector.segments.names import SegmentName, parse_segment_id
 
 
@@ -32,9 +33,17 @@ class FromSegments:
         self.options = config.etl.channels.orderbook.processor_options
 
     def inputs(self, place: Place) -> list[Input]:
-        """The day's segments, and those before it that the look-back reaches."""
+        """The segments of the day and those around it that can change its rows, each from its first row on."""
         names = self.archive.between(place.start_us - self.lookback_us, place.end_us)
-        return [Input(name.id, name.start_us) for name in names]
+        return [Input(name.id, min(name.start_us, self._first_us(name, place))) for name in names]
+
+    def _first_us(self, name: SegmentName, place: Place) -> int:
+        entries = (e.instruments.get(place.instrument.key) for e in self._entries(name))
+        return min((entry.first_us for entry in entries if entry), default=name.start_us)
+
+    def _entries(self, name: SegmentName) -> list[ChannelEntry]:
+        channels = self.archive.manifest(name).channels
+        return [entry for channel, entry in channels.items() if channel in self.channels]
 
     def until_us(self, place: Place) -> int:
         """The watermark on the grid, at most the day's end."""
@@ -42,14 +51,9 @@ class FromSegments:
         return min(watermark // self.grid_us * self.grid_us, place.end_us)
 
     def newest_us(self, place: Place, fresh: Sequence[Input]) -> int:
-        """The newest row of the instrument in these segments."""
-        entries = (
-            entry.instruments.get(place.instrument.key)
-            for name in _names(fresh)
-            for channel, entry in self.archive.manifest(name).channels.items()
-            if channel in self.channels
-        )
-        return max((entry.last_us for entry in entries if entry), default=0)
+        """The newest row of the instrument in these segments, of those that begin it before the day ends."""
+        entries = (e.instruments.get(place.instrument.key) for name in _names(fresh) for e in self._entries(name))
+        return max((entry.last_us for entry in entries if entry and entry.first_us < place.end_us), default=0)
 
     def is_waiting(self, newest_us: int, from_us: int, to_us: int) -> bool:
         """Whether a row of the instrument has come that no part covers."""
