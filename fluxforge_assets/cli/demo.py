@@ -40,6 +40,8 @@ def command(
     from fluxforge_assets.demo.show import bars_table, line, newest_bars, next_steps, summary, table
 
     console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console.width = 120
     signal.signal(signal.SIGTERM, _interrupt)
     layout = Layout(root.absolute())
     demo = launch(layout, exchanges_of(captures), seed=seed, captures=captures, headless=headless, say=console.print)
@@ -64,7 +66,11 @@ def command(
         stop(demo)
         raise
     console.print("stopping: the collector seals, Dagster finishes its run")
-    report = finish(demo)
+    try:
+        report = finish(demo)
+    except BaseException:
+        stop(demo)
+        raise
     if report["instruments"]:
         console.print(bars_table(newest_bars(layout, BAR_US), "The newest 5 s bars"))
     summary(console, report)

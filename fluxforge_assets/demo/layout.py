@@ -90,7 +90,8 @@ def _config(layout: Layout, exchanges: Mapping[str, Sequence[str]], port: int) -
         "lake": {"root": str(layout.lake)},
         "ingestion": {"flush_interval_seconds": 1.0, "segment_max_seconds": 10, "collector": "demo"},
         "exchanges": {
-            name: {"symbols": list(symbols), "base_url": f"http://127.0.0.1:{port}"} for name, symbols in exchanges.items()
+            name: {"symbols": list(symbols), "base_url": f"http://127.0.0.1:{port}"}
+            for name, symbols in exchanges.items()
         },
         "etl": {"min_run_interval_seconds": 5},
         "metrics": {"port": 0},

@@ -19,6 +19,7 @@ from fluxforge_collector.errors import FluxForgeError
 READY_SECONDS = 60.0
 DRAIN_SECONDS = 30.0
 _BIN = Path(sys.executable).parent
+_NOT_DATA = {"received", "control"}
 
 
 @dataclass
@@ -175,6 +176,15 @@ def stop(demo: Demo) -> None:
     for process in demo.processes.values():
         process.wait(5.0)
         process.end()
+
+
+def unaccounted(sent: int | None, report: Mapping[str, Any]) -> int | None:
+    """Frames the exchange sent that the collector's account does not name; None where either is not known."""
+    if sent is None or "account" not in report:
+        return None
+    accounts: dict[str, dict[str, int]] = report["account"]
+    named = (sum(n for kind, n in account.items() if kind not in _NOT_DATA) for account in accounts.values())
+    return sent - sum(named)
 
 
 def _last_json(log: Path) -> dict[str, Any]:

@@ -25,6 +25,13 @@ class Status:
     partitions: int = 0
     quarantined: int = 0
     newest_bar_us: dict[str, int] = field(default_factory=dict)
+    oldest_bar_us: int | None = None
+
+    def has_span(self, seconds: float) -> bool:
+        """Whether every instrument's bars reach so far behind the first bar of all."""
+        if self.oldest_bar_us is None:
+            return False
+        return min(self.newest_bar_us.values()) - self.oldest_bar_us >= seconds * 1e6
 
     @property
     def lag_seconds(self) -> float | None:
@@ -40,7 +47,7 @@ class Watch:
     def __init__(self, lake: Path) -> None:
         self._lake = lake
         self._manifests: dict[str, tuple[int, int]] = {}
-        self._parts: dict[Path, tuple[int, int]] = {}
+        self._parts: dict[Path, tuple[int, int, int]] = {}
 
     def read(self) -> Status:
         """The state of the lake now."""
@@ -51,9 +58,13 @@ class Watch:
         silver = list(processed.glob("*/orderbook/hf/exchange=*/symbol=*/date=*/part-*.parquet"))
         bars = list(processed.glob("*/orderbook/bars/exchange=*/symbol=*/date=*/part-*.parquet"))
         newest: dict[str, int] = {}
+        oldest: int | None = None
         for path in bars:
-            key = instrument_of(path)
-            newest[key] = max(newest.get(key, 0), self._rows_of_part(path)[1])
+            rows, first_us, last_us = self._rows_of_part(path)
+            if rows:
+                key = instrument_of(path)
+                newest[key] = max(newest.get(key, 0), last_us)
+                oldest = first_us if oldest is None else min(oldest, first_us)
         return Status(
             bronze_rows=sum(rows for rows, _ in counts.values()),
             gaps=sum(gaps for _, gaps in counts.values()),
@@ -64,6 +75,7 @@ class Watch:
             partitions=len({p.parent for p in (*silver, *bars)}),
             quarantined=sum(1 for _ in raw.glob("quarantine/*/**/*.reason.json")),
             newest_bar_us=newest,
+            oldest_bar_us=oldest,
         )
 
     def _rows_of_manifest(self, path: Path) -> tuple[int, int]:
@@ -78,17 +90,18 @@ class Watch:
             self._manifests[path.name] = sum(rows.values()), gaps
         return self._manifests[path.name]
 
-    def _rows_of_part(self, path: Path) -> tuple[int, int]:
-        """Rows of a part and its newest `ts`, µs."""
+    def _rows_of_part(self, path: Path) -> tuple[int, int, int]:
+        """Rows of a part, its first and last `ts`, µs."""
         if path not in self._parts:
             try:
                 metadata = pq.read_metadata(path)
             except (OSError, ValueError):
-                return 0, 0  # replaced between listing and reading
+                return 0, 0, 0  # replaced between listing and reading
             names = metadata.schema.names
             groups = [metadata.row_group(i).column(names.index("ts")) for i in range(metadata.num_row_groups)]
-            newest = max((g.statistics.max for g in groups if g.statistics), default=0)
-            self._parts[path] = metadata.num_rows, newest
+            ranges = [(g.statistics.min, g.statistics.max) for g in groups if g.statistics]
+            first, last = min((r[0] for r in ranges), default=0), max((r[1] for r in ranges), default=0)
+            self._parts[path] = metadata.num_rows, first, last
         return self._parts[path]
 
 

@@ -83,12 +83,21 @@ class Simulator:
     async def wait(self) -> None:
         """Wait for ever; returns only by the error that ended the feed."""
         if self._pump is not None:
-            await self._pump
+            await asyncio.wait({self._pump})
+            if not self._pump.cancelled():
+                self._pump.result()
+        await asyncio.Event().wait()
+
+    def pause(self) -> None:
+        """Send nothing more; sockets stay open and pings are answered."""
+        if self._pump is not None:
+            self._pump.cancel()
 
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_post("/_control/fault", self._control_fault)
         app.router.add_post("/_control/start", self._control_start)
+        app.router.add_post("/_control/pause", self._control_pause)
         app.router.add_get("/_control/stats", self._control_stats)
         app.router.add_route("*", "/{host}/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -184,6 +193,10 @@ class Simulator:
         del request
         self.start_playback()
         return web.json_response({})
+
+    async def _control_pause(self, request: web.Request) -> web.Response:
+        self.pause()
+        return await self._control_stats(request)
 
     async def _control_stats(self, request: web.Request) -> web.Response:
         del request
