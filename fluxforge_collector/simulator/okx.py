@@ -46,10 +46,12 @@ class Okx:
         if text == "ping":
             return Received(["pong"], [], [])
         message = orjson.loads(text)
+        if message["op"] not in {"subscribe", "unsubscribe"}:
+            return Received([self.refusal], [], [])
         begin: list[Topic] = []
         end: list[Topic] = []
         replies = []
-        for arg in message.get("args", []):
+        for arg in message["args"]:
             topic = Topic(arg["channel"], arg.get("instId", ""))
             if topic.market not in markets or not self.cadence(topic.channel):
                 refusal = f"Wrong URL or channel:{topic.channel},instId:{topic.market} doesn't exist."

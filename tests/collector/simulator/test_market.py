@@ -67,7 +67,9 @@ def test_spread_is_at_least_a_tick_and_usually_narrow(run):
 
 
 def test_both_exchanges_follow_one_price_and_bases_move_together(run):
-    same = [abs(a / b - 1) for a, b in zip(run["binanceus", "BTC/USDT"]["mid"], run["okx", "BTC/USDT"]["mid"], strict=True)]
+    same = [
+        abs(a / b - 1) for a, b in zip(run["binanceus", "BTC/USDT"]["mid"], run["okx", "BTC/USDT"]["mid"], strict=True)
+    ]
     assert median(same) < 3e-4
     fives = [returns(run["binanceus", symbol]["mid"][::5]) for symbol in SYMBOLS]
     assert correlation(*fives) > 0.4
@@ -110,7 +112,8 @@ def test_a_book_keeps_its_depth():
 
 
 @pytest.mark.parametrize(
-    ("units", "digits", "text"), [(0, 2, "0.00"), (5, 2, "0.05"), (1050, 2, "10.50"), (7, 0, "7"), (10**12, 8, "10000.00000000")]
+    ("units", "digits", "text"),
+    [(0, 2, "0.00"), (5, 2, "0.05"), (1050, 2, "10.50"), (7, 0, "7"), (10**12, 8, "10000.00000000")],
 )
 def test_decimal_text(units, digits, text):
     assert decimal_text(units, digits) == text

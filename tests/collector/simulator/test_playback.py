@@ -83,9 +83,7 @@ async def test_nothing_plays_before_the_snapshot_is_fetched_unless_told(recordin
         aiohttp.ClientSession() as session,
     ):
         async with session.ws_connect(f"{sim.url}/stream.binance.us:9443/ws/0") as ws:
-            await ws.send_json(
-                {"method": "SUBSCRIBE", "params": ["btcusdt@depth@100ms", "btcusdt@trade"], "id": 1}
-            )
+            await ws.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@depth@100ms", "btcusdt@trade"], "id": 1})
             await ws.receive_json()
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(ws.receive(), 0.2)
@@ -109,7 +107,10 @@ async def test_sockets_stay_open_after_the_end(recording, until):
             await until(lambda: sim.is_finished)
             await ws.ping(b"still there")
             assert (await ws.receive()).type is aiohttp.WSMsgType.PONG
-        assert [(f.sequence, f.price, f.side) for f in seen] == [(1, "100.20000000", "sell"), (2, "100.20000000", "sell")]
+        assert [(f.sequence, f.price, f.side) for f in seen] == [
+            (1, "100.20000000", "sell"),
+            (2, "100.20000000", "sell"),
+        ]
         assert sim.current_us == 1_004_000
 
 

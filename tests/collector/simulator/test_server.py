@@ -163,7 +163,7 @@ async def test_nonsense_from_a_client_leaves_the_others_alone(exchange, text, cl
         host = {"binanceus": "stream.binance.us:9443/ws/0", "okx": "ws.okx.com:443/ws/v5/public"}[exchange]
         async with session.ws_connect(f"{sim.url}/{host}") as ws:
             await ws.send_str(text)
-            assert "error" in (await ws.receive()).data
+            assert "error" in (await ws.receive(5)).data
             async with watching(lambda: ex.watch_order_book("BTC/USDT")) as (seen, errors):
                 await until(lambda: len(seen) > 3)
             assert not errors
@@ -216,4 +216,4 @@ async def test_leaving_with_clients_connected_is_quick():
     async with aiohttp.ClientSession() as session:
         async with asyncio.timeout(10), Simulator(options("okx")) as sim:
             ws = await session.ws_connect(f"{sim.url}/ws.okx.com:443/ws/v5/public")
-        assert (await ws.receive()).type is aiohttp.WSMsgType.CLOSE
+        assert (await ws.receive(5)).type is aiohttp.WSMsgType.CLOSE
