@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from fluxforge_assets.features import ages, bands, depth, impact, prices, shape
 from fluxforge_assets.features.fingerprint import fingerprint
 from fluxforge_assets.features.quality import KEY
-from fluxforge_assets.features.registry import AGE, STATIC
+from fluxforge_assets.features.registry import AGE, STATIC, by_family
 from fluxforge_assets.features.rolling import rolling_columns
 from fluxforge_assets.features.statistics import statistics
 from fluxforge_assets.tables import Column
@@ -22,13 +23,14 @@ _NAMES_SHOWN = 4
 _ALWAYS_STORED = frozenset({"key", "G", "H", "I"})
 
 
+@cache
 def all_columns(options: FeatureOptions) -> tuple[Column, ...]:
     """Every column these options create, whatever families they store, in catalogue order."""
     stored = statistics(options)
     return (
         *KEY,
         *(c for c in stored if c.family == "key"),
-        *(c for declared in STATIC for c in declared.columns(options)),
+        *(c for declared in by_family(STATIC) for c in declared.columns(options)),
         *(c for c in stored if c.family != "key"),
         *(c for declared in AGE for c in declared.columns(options)),
         *rolling_columns(options),

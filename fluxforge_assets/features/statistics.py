@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from fluxforge_assets.features import flows, quality, trades
 from fluxforge_assets.features import moments as book_moments
-from fluxforge_assets.features.registry import FLOW
+from fluxforge_assets.features.registry import FLOW, by_family
 from fluxforge_assets.tables import Column
 from fluxforge_collector.config.features import FeatureOptions
 
@@ -27,9 +28,10 @@ class MomentGroup:
     comoments: tuple[tuple[str, str, str], ...] = ()
 
 
+@cache
 def statistics(options: FeatureOptions) -> tuple[Column, ...]:
     """The stored statistics these options create: quality counts, then families G, H, I; keys excluded."""
-    return tuple(column for declared in FLOW for column in declared.columns(options))
+    return tuple(column for declared in by_family(FLOW) for column in declared.columns(options))
 
 
 def moments(options: FeatureOptions) -> tuple[MomentGroup, ...]:

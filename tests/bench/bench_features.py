@@ -1,0 +1,174 @@
+"""Figures of silver: events a second against pyarrow's decode of the same rows, files, memory, the Python baseline.
+
+`python tests/bench/bench_features.py` prints a table and, as its last line, JSON. Every ratio is measured in one
+process with its parts interleaved, in CPU time, as a median; figures in seconds depend on the machine.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from generated import generate
+
+from fluxforge_assets.features.silver import silver_frames
+from fluxforge_assets.kernels.warm import warm
+from fluxforge_collector.config.features import FeatureOptions
+
+EVENTS = 200_000
+DAY_EVENTS = 864_000
+ROUNDS = 5
+BATCH = 16_384
+BOOKS = {"normal": {"turnover": 0.2}, "busy": {"turnover": 0.8, "events_per_s": 40.0}}
+
+
+def main() -> None:
+    """Measure, print, end with JSON."""
+    warm()
+    found: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, kind in BOOKS.items():
+            files = Path(folder) / name
+            write_bronze(files, EVENTS, 1, kind)
+            found[name] = {families: rates(files, families) for families in ("core", "all")}
+        found["python_baseline_events_per_s"] = baseline(Path(folder) / "normal")
+        write_bronze(Path(folder) / "day", DAY_EVENTS, 2, BOOKS["normal"])
+        found["day"] = {families: backfill(Path(folder) / "day", families) for families in ("core", "all")}
+    show(found)
+    print(json.dumps({"bench": "features", **found}))
+
+
+def write_bronze(folder: Path, events: int, seed: int, kind: dict[str, float]) -> None:
+    """Book and trade files laid out as the collector seals them."""
+    folder.mkdir()
+    for name, table in zip(("book", "trades"), generate(events, seed, **kind), strict=True):
+        plain = {"bids.list.element.price", "bids.list.element.size", "asks.list.element.price", "asks.list.element.size"}
+        integers = [f.name for f in table.schema if pa.types.is_integer(f.type) or pa.types.is_timestamp(f.type)]
+        pq.write_table(
+            table,
+            folder / f"{name}.parquet",
+            row_group_size=BATCH,
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=[f.name for f in table.schema if pa.types.is_dictionary(f.type)],
+            column_encoding=dict.fromkeys(plain if name == "book" else (), "PLAIN")
+            | dict.fromkeys(integers, "DELTA_BINARY_PACKED"),
+        )
+
+
+class Decode:
+    """Batches of a file, with the CPU seconds their decoding took."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        started = time.process_time()
+        for batch in pq.ParquetFile(self._path).iter_batches(BATCH, use_threads=False):
+            self.seconds += time.process_time() - started
+            yield batch
+            started = time.process_time()
+        self.seconds += time.process_time() - started
+
+
+def rates(folder: Path, families: str) -> dict[str, float]:
+    """Events a second and ratios to decoding, one instrument, books with trades."""
+    options = FeatureOptions(families=families)
+    decode, compute, write = [], [], []
+    for _ in range(ROUNDS):
+        books, trades = Decode(folder / "book.parquet"), Decode(folder / "trades.parquet")
+        started = time.process_time()
+        frames = list(silver_frames(books, trades, None, options=options))
+        compute.append(time.process_time() - started - books.seconds - trades.seconds)
+        decode.append(books.seconds)
+        started = time.process_time()
+        with tempfile.TemporaryDirectory() as out:
+            pl.concat(frames).write_parquet(Path(out) / "silver.parquet", compression="zstd", compression_level=3)
+        write.append(time.process_time() - started)
+    return {
+        "decode_events_per_s": EVENTS / median(decode),
+        "events_per_s": EVENTS / median(compute),
+        "ratio_to_decode": median(c / d for c, d in zip(compute, decode, strict=True)),
+        "bronze_to_files_ratio": median(
+            (c + d + w) / d for c, d, w in zip(compute, decode, write, strict=True)
+        ),
+        "columns": frames[0].width,
+    }
+
+
+def baseline(folder: Path) -> float:
+    """Events a second of the core features of a book, row by row in Python: what compiled code is measured against."""
+    rows = next(iter(Decode(folder / "book.parquet"))).slice(0, 3000).to_pylist()
+    started = time.process_time()
+    before, total = None, 0.0
+    for row in rows:
+        bids = [(level["price"], level["size"]) for level in row["bids"][:10] if level["size"] > 0]
+        asks = [(level["price"], level["size"]) for level in row["asks"][:10] if level["size"] > 0]
+        mid = (bids[0][0] + asks[0][0]) / 2
+        total += (asks[0][0] - bids[0][0]) / mid * 1e4
+        total += sum((b[1] - a[1]) / (b[1] + a[1]) for b, a in zip(bids, asks, strict=False))
+        total += sum(size for price, size in bids + asks if abs(price - mid) / mid * 1e4 < 5)
+        if before is not None:
+            total += sum(_flow(new, old, 1) for new, old in zip(bids, before[0], strict=False))
+            total -= sum(_flow(new, old, -1) for new, old in zip(asks, before[1], strict=False))
+        before = bids, asks
+    return len(rows) / (time.process_time() - started)
+
+
+def _flow(new: tuple[float, float], old: tuple[float, float], sign: int) -> float:
+    """Flow at one rank of one side."""
+    return (new[1] if sign * new[0] >= sign * old[0] else 0.0) - (old[1] if sign * new[0] <= sign * old[0] else 0.0)
+
+
+def backfill(folder: Path, families: str) -> dict[str, float]:
+    """A day of one instrument, file to file, in a process of its own: CPU seconds, peak memory, bytes."""
+    out = folder / f"{families}.parquet"
+    command = [sys.executable, __file__, "backfill", str(folder), families, str(out)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout) | {"silver_bytes": out.stat().st_size}
+
+
+def backfill_here(folder: Path, families: str, out: Path) -> None:
+    """Stream a day to a file and print what it took."""
+    options = FeatureOptions(families=families)
+    writer: pq.ParquetWriter | None = None
+    rows = 0
+    books, trades = Decode(folder / "book.parquet"), Decode(folder / "trades.parquet")
+    for frame in silver_frames(books, trades, None, options=options):
+        table = frame.to_arrow()
+        writer = writer or pq.ParquetWriter(
+            out, table.schema, compression="zstd", compression_level=3, use_dictionary=False
+        )
+        writer.write_table(table)
+        rows += frame.height
+    if writer is not None:
+        writer.close()
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"cpu_s": time.process_time(), "peak_rss_mb": peak_mb, "silver_rows": rows}))
+
+
+def show(found: dict[str, object]) -> None:
+    """Print the figures as a table."""
+    for name, part in found.items():
+        if not isinstance(part, dict):
+            print(f"{name:32} {part:14,.0f}")
+            continue
+        for families, figures in part.items():
+            for figure, value in figures.items():
+                print(f"{name:8} {families:5} {figure:24} {value:14,.2f}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["backfill"]:
+        backfill_here(Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
+    else:
+        main()
