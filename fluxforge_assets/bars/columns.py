@@ -13,7 +13,7 @@ from fluxforge_assets.features import rolling_only
 from fluxforge_assets.features.books import Float64Array
 from fluxforge_assets.features.catalogue import silver_columns
 from fluxforge_assets.features.merging import Grouped
-from fluxforge_assets.features.registry import WINDOWS
+from fluxforge_assets.features.registry import WINDOWS, by_family
 from fluxforge_assets.features.window import Merged, Window
 from fluxforge_assets.tables import Binding, Column, Dtype, Feature, Kind
 from fluxforge_collector.config.features import FeatureOptions
@@ -52,7 +52,7 @@ def declared_columns(options: FeatureOptions) -> tuple[BarColumn, ...]:
     stored = {column.name for column in silver_columns(options)}
     most = max(options.bar_durations_us) // options.bucket_us
     found: dict[str, BarColumn] = {}
-    for declared in (*OWN, *(w for w in WINDOWS if w.family != rolling_only.FAMILY)):
+    for declared in (*OWN, *(w for w in by_family(WINDOWS) if w.family != rolling_only.FAMILY)):
         if declared.min_buckets > most:
             continue
         for column, (name, binding) in zip(declared.columns(options), declared.bindings(options).items(), strict=True):

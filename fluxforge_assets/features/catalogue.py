@@ -15,7 +15,7 @@ from fluxforge_assets.tables import Column
 from fluxforge_collector.config.features import FeatureOptions
 
 FAMILY_FILES = (prices, depth, bands, shape, impact, ages)
-"""The files that declare features of single rows; importing them in this order fills the registries."""
+"""The files that declare features of single rows; importing them fills the registries."""
 
 __all__ = ["all_columns", "catalogue_markdown", "fingerprint", "silver_columns"]
 

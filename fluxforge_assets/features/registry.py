@@ -54,3 +54,8 @@ def statistic(
             description=description,
         )
     )  # fmt: skip
+
+
+def by_family(declared: Iterable[Feature]) -> list[Feature]:
+    """Declarations in catalogue order, whatever order their files were imported in: key first, then A to R."""
+    return sorted(declared, key=lambda one: (one.family != "key", one.family))

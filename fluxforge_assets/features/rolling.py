@@ -20,13 +20,13 @@ from fluxforge_assets.features import (
 )
 from fluxforge_assets.features.books import Float64Array, Int64Array
 from fluxforge_assets.features.merging import Rolling
-from fluxforge_assets.features.registry import WINDOWS
+from fluxforge_assets.features.registry import WINDOWS, by_family
 from fluxforge_assets.features.window import Columns, Merged, Window
 from fluxforge_assets.tables import Binding, Column, Feature
 from fluxforge_collector.config.features import FeatureOptions
 
 FAMILY_FILES = (activity, moves, volatility, order_flow, book_flow, state, trade_flow, rolling_only)
-"""The files that declare window features; importing them in this order fills the registry."""
+"""The files that declare window features; importing them fills the registry."""
 
 CHUNK_BUCKETS = 8192
 """Buckets of the grid merged at once: one statistic over all windows stays in the processor's cache."""
@@ -57,7 +57,7 @@ def declared_columns(options: FeatureOptions) -> tuple[RollingColumn, ...]:
     longest = options.horizons_us[-1]
     return tuple(
         RollingColumn(column, declared, binding, horizon // options.bucket_us)
-        for declared in WINDOWS
+        for declared in by_family(WINDOWS)
         for horizon in options.horizons_us
         if horizon // options.bucket_us >= declared.min_buckets
         and not (horizon == longest and declared.pattern in rolling_only.BELOW_LONGEST)

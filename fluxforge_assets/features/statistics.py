@@ -12,7 +12,7 @@ from fluxforge_assets.tables import Column
 from fluxforge_collector.config.features import FeatureOptions
 
 FAMILY_FILES = (quality, book_moments, flows, trades)
-"""The files that declare statistics; importing them in this order fills the registry."""
+"""The files that declare statistics; importing them fills the registry."""
 
 
 @dataclass(frozen=True, slots=True)
