@@ -1,8 +1,8 @@
 """Sealing: a channel's journal becomes one sorted Parquet file, in bounded memory. When to seal is not decided here.
 
-The journal is read once, in chunks; each chunk is sorted and cut by instrument, the cuts held compressed. Then every
-instrument's cuts are written in order, so a row group never mixes instruments. Memory: one chunk, one row group and
-the compressed cuts, which are smaller than the journal.
+The journal is read once, in chunks; each chunk is sorted and cut by instrument. Then every instrument's cuts are
+written in order, so a row group never mixes instruments. Memory: 64 MiB of cuts, the rest of them compressed (less than
+the journal, which `segment_max_mb` bounds), and a row group.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from fluxforge_collector.config.model import Ingestion
 
 ROW_GROUP_ROWS = 16_384
-_CHUNK_ROWS = 32_768
+_CHUNK_ROWS = 16_384
+_UNPACKED_BYTES = 64 << 20  # held as they are: an ordinary minute needs no packing
 _PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -130,12 +131,12 @@ def _collect(channel: Channel, batches: Iterable[pa.RecordBatch]) -> dict[Instru
     """The rows of a channel by instrument, instruments in the order of the file."""
     keys = ["gap_start" if channel is Channel.GAPS else "capture_ts", "seq"]
     cuts: dict[Instrument, _InstrumentCuts] = {}
-    rows = 0
+    held_bytes = 0
     for chunk in _chunks(batches):
+        held_bytes += chunk.nbytes
         for instrument, cut in _cuts(chunk, keys):
             its = cuts.setdefault(instrument, _InstrumentCuts(keys))
-            its.append(cut, packed=rows > 0)
-        rows += len(chunk)
+            its.append(cut, packed=held_bytes > _UNPACKED_BYTES)
     return {instrument: cuts[instrument] for instrument in sorted(cuts)}
 
 

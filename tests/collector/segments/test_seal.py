@@ -172,10 +172,13 @@ def test_row_groups_are_full_but_for_the_last_of_an_instrument(lake, tmp_path):
 
 
 def test_many_chunks_out_of_order_are_sorted_all_the_same(lake, tmp_path):
-    """More rows than one chunk, instruments coming and going, one instrument's capture times running backwards."""
+    """More than is held unpacked, instruments coming and going, one instrument's capture times running backwards."""
     now, count = lake.clock.now_us, 80_000
+    text = "x" * 1500
     records = [
-        lake.trade("BACK/X", at=now + count - i) if i % 4 == 0 else lake.trade(f"S{i * 8 // count}/X", at=now + i)
+        lake.trade("BACK/X", at=now + count - i, info_json=text)
+        if i % 4 == 0
+        else lake.trade(f"S{i * 8 // count}/X", at=now + i, info_json=text)
         for i in range(count)
     ]
     entry = _seal(tmp_path, Channel.TRADES, records, flush=5_000)

@@ -1,0 +1,88 @@
+"""What keeping a record costs: CPU per 1,000 book records, rows sealed per CPU second, bytes a row.
+
+Run: `python tests/bench/bench_segments.py [rows]`. Generated books of 20 levels a side, four instruments; ratios against
+NDJSON and Parquet's defaults are of the same rows in the same run, NDJSON in order of arrival. The last line is one JSON object.
+"""
+
+import gzip
+import io
+import json
+import random
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+import pyarrow.parquet as pq
+
+from fluxforge_collector.clock import SystemClock
+from fluxforge_collector.config.model import Ingestion
+from fluxforge_collector.records import BookRecord
+from fluxforge_collector.segments.names import SourcePaths
+from fluxforge_collector.segments.writer import SegmentWriter
+
+LEVELS, BATCH = 20, 1000
+
+
+def books(count, start_us, seed=1):
+    """Books of a random walk on a tick grid: at each step four sizes change, now and then the touch moves."""
+    rng = random.Random(seed)
+    state = {f"S{i}/USD": (rng.randrange(20_000, 60_000), {}) for i in range(4)}
+    for seq in range(count):
+        symbol = rng.choice(list(state))
+        mid, sizes = state[symbol]
+        mid += rng.choice((-1, 0, 0, 0, 0, 0, 0, 0, 1))
+        for _ in range(4):
+            sizes[mid + rng.randrange(-LEVELS, LEVELS)] = round(rng.lognormvariate(0, 1.5), 4)
+        state[symbol] = (mid, sizes)
+        side = [[v for p in prices for v in (p / 100, sizes.setdefault(p, round(rng.lognormvariate(0, 1.5), 4)))]
+                for prices in (range(mid - 1, mid - 1 - LEVELS, -1), range(mid, mid + LEVELS))]  # fmt: skip
+        at = start_us + seq * 25
+        yield BookRecord("binanceus", symbol, at // 1000, at, at // 1000 - 20, seq, *side, seq, 1)
+
+
+@contextmanager
+def cpu(into, name):
+    start = time.process_time()
+    yield
+    into[name] = time.process_time() - start
+
+
+def main(rows):
+    clock, spent = SystemClock(), {}
+    with tempfile.TemporaryDirectory() as root:
+        paths = SourcePaths(Path(root), "ccxt")
+        writer = SegmentWriter(paths.root, "ccxt", Ingestion(segment_max_seconds=86_400), clock)
+        records = list(books(rows + BATCH, clock.capture_us()))
+        writer.append(records[:BATCH])  # the first flush pays for imports
+        writer.flush()
+        with cpu(spent, "write"):
+            for start in range(BATCH, rows + BATCH, BATCH):
+                writer.append(records[start : start + BATCH])
+                writer.flush()
+        with cpu(spent, "seal"):
+            manifest = writer.close()
+        entry = manifest.channels["orderbook"]
+        table = pq.read_table(paths.ready_file("orderbook", manifest.id), partitioning=None)
+        lines = b"\n".join(orjson.dumps(row) for row in table.drop(["capture_ts"]).sort_by("seq").to_pylist())
+        plain = io.BytesIO()
+        pq.write_table(table, plain, compression="zstd", compression_level=3)
+    per_row = entry.bytes / entry.rows
+    figures = {
+        "rows": entry.rows,
+        "write_cpu_ms_per_1000": round(spent["write"] / rows * 1e6, 2),
+        "seal_rows_per_cpu_second": round(entry.rows / spent["seal"]),
+        "bytes_per_row": round(per_row, 1),
+        "of_ndjson": round(entry.bytes / len(lines), 4),
+        "of_ndjson_gzip6": round(entry.bytes / len(gzip.compress(lines, 6)), 3),
+        "of_default_zstd3_parquet": round(entry.bytes / len(plain.getvalue()), 3),
+    }
+    for name, value in figures.items():
+        print(f"{name:28} {value:>12,}")
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30_000)
