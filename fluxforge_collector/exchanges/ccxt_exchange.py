@@ -90,10 +90,12 @@ class CcxtExchange:
         self._settings = settings
         self._ends = ends
         self._refuse = refuse
+        self._since_us = 0
         self._log = log.bind(exchange=exchange)
 
     async def run(self) -> None:
         """Load the markets, then run every feed. Returns only where nothing can be collected at all."""
+        self._since_us = self._ends.clock.capture_us()
         loaded = self._make()
         try:
             if not await self._load_markets(loaded):
@@ -151,8 +153,8 @@ class CcxtExchange:
             except* Exception as group:  # noqa: BLE001  # a broken feed must not end the others
                 why = "; ".join(f"{type(e).__name__}: {e}"[:200] for e in group.exceptions)
                 self._log.exception("feed broke", why=why)
-            delay_s = backoff.next_delay_s(healthy_s=loop.time() - began)
-            await asyncio.sleep(delay_s)
+            self._since_us = self._ends.clock.capture_us()
+            await asyncio.sleep(backoff.next_delay_s(healthy_s=loop.time() - began))
 
     def _feed(self, exchange: Any, streams: list[Stream]) -> Feed:
         dialect = dialect_of(self._id)
@@ -161,7 +163,15 @@ class CcxtExchange:
             for stream in streams
         }
         depth = self._settings.orderbook_depth
-        recorder = Recorder(self._id, streams, markets=markets, depth=depth, dialect=dialect, ends=self._ends)
+        recorder = Recorder(
+            self._id,
+            streams,
+            markets=markets,
+            depth=depth,
+            dialect=dialect,
+            ends=self._ends,
+            since_us=self._since_us,
+        )
         exchange.record_with(recorder, is_full_diff=dialect.is_full_diff)
         return Feed(
             exchange,

@@ -19,7 +19,7 @@ from fluxforge_collector.records import Channel
 
 log = structlog.get_logger()
 
-_PATIENCE_GROWTH = 16
+_MOST_PATIENCE = 16
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Feed:
         self._groups = groups
         self._settings = settings
         self._refuse = refuse
-        self._patience: dict[Stream, float] = {}
+        self._patience: dict[str | Stream, int] = {}
         self._log = log.bind(exchange=recorder.exchange)
 
     async def run(self) -> None:
@@ -162,19 +162,27 @@ class Feed:
     def _silence(self, connection: Connection) -> str | None:
         """Why a connection is to be replaced; None where it is well.
 
-        Trades may rightly pause, so a connection of trades alone is left to ccxt's pings. A book that stays quiet after
-        its connection was replaced for it is given twice the time.
+        Trades may rightly pause, so a connection of trades alone is left to ccxt's pings.
         """
+        recorder, settings = self._recorder, self._settings
         watched = [stream for stream in connection.streams if stream.channel is not Channel.TRADES]
-        quiet_s = self._recorder.quiet_s(connection)
-        if watched and quiet_s > self._settings.silence_seconds:
+        books = [stream for stream in watched if stream.channel is Channel.ORDERBOOK]
+        age_s, quiet_s = recorder.age_s(connection), recorder.quiet_s(connection)
+        base_s = settings.silence_seconds if books else settings.stale_after_seconds
+        if watched and self._is_too_quiet(connection.url, quiet_s, base_s, age_s):
             return f"no data for {quiet_s:.0f} s"
-        base_s = self._settings.stale_after_seconds
-        for stream in watched:
-            if stream.channel is Channel.ORDERBOOK:
-                silent_s = self._recorder.silent_s(stream)
-                patience_s = self._patience.get(stream, base_s)
-                if silent_s > patience_s:
-                    self._patience[stream] = min(2 * patience_s, _PATIENCE_GROWTH * base_s)
-                    return f"no order book of {stream.symbol} for {silent_s:.0f} s"
+        for stream in books:
+            silent_s = recorder.silent_s(stream)
+            if self._is_too_quiet(stream, silent_s, settings.stale_after_seconds, age_s):
+                return f"no order book of {stream.symbol} for {silent_s:.0f} s"
         return None
+
+    def _is_too_quiet(self, what: str | Stream, quiet_s: float, base_s: float, age_s: float) -> bool:
+        """Whether a silence is too long; what stays quiet after it was replaced is given twice the time."""
+        patience_s = base_s * self._patience.get(what, 1)
+        if quiet_s > patience_s:
+            self._patience[what] = min(2 * self._patience.get(what, 1), _MOST_PATIENCE)
+            return True
+        if age_s > patience_s:
+            self._patience.pop(what, None)
+        return False

@@ -33,11 +33,12 @@ class Market:
 
 @dataclass(eq=False)
 class Connection:
-    """One websocket from dialling to its end. Times: `last_us` of capture, `data_s` monotonic."""
+    """One websocket from dialling to its end: `last_us` is its last frame's capture time, the seconds are monotonic."""
 
     ordinal: int
+    url: str
+    opened_s: float
     data_s: float
-    url: str = ""
     last_us: int | None = None
     streams: set[Stream] = field(default_factory=set)
     is_lost: bool = False
@@ -97,7 +98,10 @@ class Ends:
 
 
 class Recorder:
-    """Makes the records of one feed: the streams in `asked`, whose symbols are all in `markets`."""
+    """Makes the records of one feed: the streams in `asked`, whose symbols are all in `markets`.
+
+    Nothing has been recorded since `since_us`, capture time; where that stays so for long, it becomes a gap.
+    """
 
     def __init__(
         self,
@@ -108,6 +112,7 @@ class Recorder:
         depth: int,
         dialect: Dialect,
         ends: Ends,
+        since_us: int,
     ) -> None:
         self.exchange = exchange
         self.is_stopped = False
@@ -120,15 +125,15 @@ class Recorder:
         self._addresses: set[str] = set()
         self._frame: _Frame | None = None
         self._streams = {stream: _Seen(seen_s=ends.clock.monotonic()) for stream in asked}
-        start_us = ends.clock.capture_us()
         for stream in self._streams:
-            self._gaps.open(stream, start_us, GapReason.DISCONNECT, "not yet delivered")
+            self._gaps.open(stream, since_us, GapReason.DISCONNECT, "not yet delivered")
 
     # connections
 
     def dial(self, url: str) -> Connection:
         """A connection begins."""
-        return Connection(self._ends.next_conn(), self._ends.clock.monotonic(), url)
+        now_s = self._ends.clock.monotonic()
+        return Connection(self._ends.next_conn(), url, now_s, now_s)
 
     def carry(self, connection: Connection, streams: Iterable[Stream]) -> None:
         """A connection is asked to bring these streams; what they brought on another one no longer counts."""
@@ -145,7 +150,7 @@ class Recorder:
 
     def connected(self, connection: Connection) -> None:
         """A connection stands; one to an address that was connected before is a reconnect."""
-        connection.data_s = self._ends.clock.monotonic()
+        connection.opened_s = connection.data_s = self._ends.clock.monotonic()
         if connection.url in self._addresses:
             self._ends.tally.reconnects[self.exchange] += 1
         self._addresses.add(connection.url)
@@ -375,6 +380,10 @@ class Recorder:
             now_us = self._ends.clock.capture_us()
             for stream, gap in self._gaps.close_all():
                 self._write_gap(stream, gap, now_us)
+
+    def age_s(self, connection: Connection) -> float:
+        """Seconds since a connection was made."""
+        return self._ends.clock.monotonic() - connection.opened_s
 
     def quiet_s(self, connection: Connection) -> float:
         """Seconds since a connection last brought data."""

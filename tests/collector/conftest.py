@@ -1,0 +1,101 @@
+"""What tests of the collector share: a lake's rows, waiting for what must come, the simulated exchange's configuration."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fluxforge_collector.config.model import Config
+from fluxforge_collector.service import collect
+
+RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "data" / "binance_spot_20240808"
+
+
+@pytest.fixture
+def until():
+    """Wait until a condition holds, or fail at a deadline."""
+
+    async def wait(condition, seconds=20.0):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not come true"
+            await asyncio.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def rows():
+    """The bronze rows of a channel in a lake's sealed segments, as dictionaries, in order of arrival."""
+
+    def read(root, channel):
+        files = sorted(Path(root).glob(f"raw/ready/ccxt/{channel}/*.parquet"))
+        if not files:
+            return []
+        found = pa.concat_tables([pq.read_table(file) for file in files]).to_pylist()
+        return sorted(found, key=lambda row: row["capture_ts"] if "capture_ts" in row else row["gap_end"])
+
+    return read
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A configuration that collects from a simulated exchange, with short segments."""
+
+    def make(simulator, exchanges, **ingestion):
+        return Config.model_validate(
+            {
+                "lake": {"root": str(tmp_path / "lake")},
+                "metrics": {"port": 0},
+                "ingestion": {"segment_max_seconds": 5, "flush_interval_seconds": 0.2, **ingestion},
+                "exchanges": {name: settings | {"base_url": simulator.url} for name, settings in exchanges.items()},
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def collecting():
+    """Run a collector while the block runs; what is given is its tally, then, with the block left, its report."""
+
+    @asynccontextmanager
+    async def run(config, **options):
+        from fluxforge_collector.metrics import Tally  # noqa: PLC0415
+
+        running = Running(Tally())
+        stop = asyncio.Event()
+        task = asyncio.create_task(collect(config, stop=stop, tally=running.tally, **options))
+        try:
+            yield running
+        finally:
+            stop.set()
+            running.report = await task
+
+    return run
+
+
+class Running:
+    """A collector that runs, or ran."""
+
+    def __init__(self, tally):
+        self.tally = tally
+        self.report = None
+
+    def states(self, exchange):
+        return self.tally.records[exchange, "orderbook"]
+
+    def gaps(self, exchange, reason):
+        return self.tally.gaps[exchange, reason]
+
+
+@pytest.fixture
+def recordings():
+    """The folder of the real Binance recordings."""
+    if not RECORDINGS.is_dir():
+        pytest.skip("the recordings are not beside the project")
+    return RECORDINGS
