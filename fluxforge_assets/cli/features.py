@@ -18,27 +18,7 @@ if TYPE_CHECKING:
     from fluxforge_assets.tables import Column
     from fluxforge_collector.config.features import FeatureOptions
 
-TITLES = {
-    "key": "Key and quality",
-    "A": "Prices and sizes",
-    "B": "Mid, spread, fair value",
-    "C": "Depth and imbalance by level",
-    "D": "Basis-point bands",
-    "E": "Shape",
-    "F": "Distance-weighted pressure, taking cost",
-    "G": "Event moments",
-    "H": "Pair flows",
-    "I": "Trade flows",
-    "J": "Activity and coverage",
-    "K": "Returns",
-    "L": "Volatility, jumps, autocorrelation",
-    "M": "Order flow imbalance",
-    "N": "Book flow",
-    "O": "Spread, regime, state averages, resiliency",
-    "P": "Trade flow and liquidity",
-    "Q": "Rolling only",
-    "R": "Ages, latency, seasonality",
-}
+NAMES_SHOWN = 4
 LOOK_AHEAD = "Every `fwd_` column looks ahead: never join it into a feature matrix as an input."
 
 
@@ -122,9 +102,11 @@ def _named(entries: list[Entry], name: str) -> list[Entry]:
 
 def _detail(entry: Entry) -> str:
     """Everything about a column, a field a line."""
+    from fluxforge_assets.features.catalogue import FAMILY_TITLES
+
     fields = {
         "table": entry.table,
-        "family": f"{entry.column.family} {TITLES.get(entry.column.family, '')}".strip(),
+        "family": f"{entry.column.family} {FAMILY_TITLES.get(entry.column.family, '')}".strip(),
         "kind": entry.column.kind.value,
         "unit": entry.column.unit,
         "dtype": entry.column.dtype.value,
@@ -150,6 +132,7 @@ def _listing(entries: list[Entry]) -> Iterator[str]:
 
 def page() -> str:
     """The reference page of the default options, columns that differ by level or window only in one line."""
+    from fluxforge_assets.features.catalogue import FAMILY_TITLES
     from fluxforge_collector.config.features import FeatureOptions
 
     entries = catalogue(FeatureOptions(families="all"))
@@ -167,7 +150,7 @@ def page() -> str:
             lines += [LOOK_AHEAD, ""]
         if table == "silver":
             for family, of_family in groupby(of_table, key=lambda e: e.column.family):
-                lines += [f"### {family if family != 'key' else ''} {TITLES[family]}".replace("  ", " "), ""]
+                lines += [f"### {family if family != 'key' else ''} {FAMILY_TITLES[family]}".replace("  ", " "), ""]
                 lines += [*_markdown(of_family), ""]
         else:
             lines += _markdown(of_table)
@@ -176,16 +159,23 @@ def page() -> str:
 
 def _markdown(entries: Iterable[Entry]) -> Iterator[str]:
     """A table of columns."""
-    yield "| column | meaning | unit | type | null when | merge | formula | source |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for shared, same in groupby((e.column for e in entries), key=_shared):
-        names = [c.name for c in same]
-        shown = f"`{names[0]}`" if len(names) == 1 else f"`{names[0]}` … `{names[-1]}` ({len(names)})"
+    yield "| columns | meaning | unit | type | null when | merge | core | formula | source |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    together: dict[tuple[str, ...], list[str]] = {}
+    for entry in entries:
+        together.setdefault(_shared(entry.column), []).append(entry.column.name)
+    for shared, names in together.items():
+        shown = (
+            ", ".join(f"`{n}`" for n in names)
+            if len(names) <= NAMES_SHOWN
+            else (f"`{names[0]}` … `{names[-1]}` ({len(names)})")
+        )
         cells = [shown, *(text.replace("|", "\\|") for text in shared)]
         yield f"| {' | '.join(cells)} |"
 
 
 def _shared(column: Column) -> tuple[str, ...]:
-    """What columns of one declaration have in common."""
+    """What columns of one definition have in common."""
     merge = "" if column.merge.value == "none" else column.merge.value
-    return column.description, column.unit, column.dtype.value, column.null, merge, column.formula, column.source
+    core = "yes" if column.core else ""
+    return column.description, column.unit, column.dtype.value, column.null, merge, core, column.formula, column.source

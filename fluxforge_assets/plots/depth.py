@@ -14,7 +14,7 @@ from fluxforge_assets.plots.canvas import Float64Array, Int64Array, datetimes, p
 from fluxforge_collector.errors import DataError
 
 MOST_COLUMNS = 600
-MOST_ROWS = 300
+MOST_ROWS = 160
 
 
 class Levels(NamedTuple):

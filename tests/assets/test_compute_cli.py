@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from fluxforge_assets.bars import compute_bars
 from fluxforge_assets.features.silver import compute_silver
 from fluxforge_assets.labels import compute_labels
 from fluxforge_collector.cli import main
@@ -109,6 +110,22 @@ def test_labels_equal_the_python_call(folder):
     silver = run(folder, "silver", book="book.parquet", trades="trades.parquet")
     made = run(folder, "labels", silver="silver.parquet", watermark=T0 + 30 * S)
     assert_frame_equal(made, compute_labels(silver, options=OPTIONS, watermark_us=T0 + 30 * S), check_exact=True)
+
+
+def test_bars_equal_the_python_call(folder):
+    silver = run(folder, "silver", book="book.parquet", trades="trades.parquet")
+    made = run(folder, "bars", silver="silver.parquet", watermark=T0 + 30 * S)
+    assert_frame_equal(made, compute_bars(silver, options=OPTIONS, watermark_us=T0 + 30 * S), check_exact=True)
+    assert made["ts"].max() == T0 + 30 * S
+
+
+def test_bars_and_labels_of_several_instruments_are_each_their_own(folder):
+    pl.concat([books("ZZZ-USD"), books("AAA-USD")]).write_parquet(folder / "two.parquet")
+    silver = run(folder, "silver", book="two.parquet")
+    for what, compute in (("bars", compute_bars), ("labels", compute_labels)):
+        made = run(folder, what, silver="silver.parquet")
+        alone = [compute(part, options=OPTIONS) for _, part in silver.group_by("symbol", maintain_order=True)]
+        assert_frame_equal(made, pl.concat(alone), check_exact=True)
 
 
 def test_the_watermark_cuts(folder):
