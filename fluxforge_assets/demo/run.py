@@ -101,8 +101,7 @@ def launch(
         demo.start("collector", "fluxforge", "collect", "--sources", "ccxt", "--json")
         say("starting Dagster")
         demo.start("instance", "dagster", "instance", "info")
-        if not demo.processes["instance"].wait(READY_SECONDS):
-            raise FluxForgeError("Dagster's instance did not come up", f"see {layout.log('instance')}")
+        _end_well(demo.processes["instance"])
         del demo.processes["instance"]
         module = ("-m", "fluxforge_assets.definitions")
         demo.start("code", "dagster", "api", "grpc", "--host", "127.0.0.1", "--port", str(code_port), *module)
@@ -114,6 +113,12 @@ def launch(
         stop(demo)
         raise
     return demo
+
+
+def _end_well(process: Process) -> None:
+    """Wait until a process that does one thing has done it. Raises: FluxForgeError where it does not end."""
+    if not process.wait(READY_SECONDS) or process.popen.returncode:
+        raise FluxForgeError(f"{process.name} did not come up", f"see {process.log}")
 
 
 def _wait(demo: Demo, ready: Callable[[], bool], what: str) -> None:
