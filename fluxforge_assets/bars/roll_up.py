@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from fluxforge_assets.bars.columns import bar_columns, declared_columns
-from fluxforge_assets.features.books import Float64Array, Int64Array
+from fluxforge_assets.features.books import Int64Array
 from fluxforge_assets.features.frames import empty_frame, frame_of
 from fluxforge_assets.features.merging import Grouped, Grouping
 from fluxforge_assets.features.window import Merged, Window
 from fluxforge_collector.config.features import FeatureOptions
 from fluxforge_collector.errors import DataError
+
+CHUNK_BUCKETS = 65536
+"""Buckets rolled up at once."""
 
 _REMEDY = "compute silver with the same configuration, or name here the families it was computed with"
 
@@ -39,46 +44,85 @@ def compute_bars(
     Raises: DataError where columns are missing or not what silver stores, or a row's `ts` is double or off the grid.
     """
     options = options or FeatureOptions()
-    _require(silver, options)
-    frames = [
-        bars
-        for _, rows in silver.sort("exchange", "symbol", "ts").group_by("exchange", "symbol", maintain_order=True)
-        for bars in _bars_of_instrument(rows, options, watermark_us, from_us)
+    needed = _needed(silver, options)
+    parts = [
+        part
+        for rows in _instruments(silver.select(needed))
+        for part in _bars_of_instrument(rows, options, watermark_us, from_us)
     ]
-    return pl.concat(frames) if frames else empty_frame(bar_columns(options))
+    columns = bar_columns(options)
+    if not parts:
+        return empty_frame(columns)
+    return frame_of(columns, {column.name: _joined([part[column.name] for part in parts]) for column in columns})
 
 
-def _require(silver: pl.DataFrame, options: FeatureOptions) -> None:
-    needed = {"exchange", "symbol", "ts"}.union(*(bar.needs for bar in declared_columns(options)))
-    missing = sorted(needed - set(silver.columns))
+def _needed(silver: pl.DataFrame, options: FeatureOptions) -> list[str]:
+    """The columns bars are computed from. Raises: DataError where one is missing or not a number."""
+    needed = sorted({"ts"}.union(*(bar.needs for bar in declared_columns(options))))
+    schema = silver.schema
+    missing = sorted({"exchange", "symbol", *needed} - set(schema))
     if missing:
         raise DataError(f"silver lacks {len(missing)} columns bars need: {', '.join(missing[:8])}", _REMEDY)
-    text = [c for c in sorted(needed - {"exchange", "symbol"}) if not silver.schema[c].is_numeric()]
-    if text or not silver.schema["ts"].is_integer():
-        raise DataError(f"silver columns are not numbers: {', '.join(text[:8]) or 'ts'}", _REMEDY)
-    if silver["ts"].null_count() or (silver["ts"] % options.bucket_us != 0).any():
+    wrong = [name for name in needed if not (schema[name].is_numeric() or schema[name] == pl.Null)]
+    if wrong or not schema["ts"].is_integer():
+        raise DataError(f"silver columns are not numbers: {', '.join(wrong[:8]) or 'ts'}", _REMEDY)
+    return ["exchange", "symbol", *needed]
+
+
+def _instruments(silver: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The rows of each instrument, ascending in time."""
+    is_one = silver.height and all((silver[name] == silver[name][0]).all() for name in ("exchange", "symbol"))
+    if is_one and silver["ts"].is_sorted():
+        yield silver
+    else:
+        yield from silver.sort("exchange", "symbol", "ts").partition_by("exchange", "symbol", maintain_order=True)
+
+
+def _times(rows: pl.DataFrame, options: FeatureOptions) -> Int64Array:
+    """Row times, µs. Raises: DataError where one is missing, double or off the grid."""
+    if rows["ts"].null_count() or (rows["ts"] % options.bucket_us != 0).any():
         raise DataError(
             f"a silver ts is not the end of a bucket of {options.hf_emit_interval:g} s",
             "configure the hf_emit_interval that silver was computed with",
         )
-    if silver.select("exchange", "symbol", "ts").is_duplicated().any():
+    ts = rows["ts"].to_numpy()
+    if (np.diff(ts) == 0).any():
         raise DataError("silver has two rows of one instrument with the same ts", "drop the doubles")
+    return ts
+
+
+def _joined(parts: list[Any]) -> Any:
+    return pl.concat(parts) if isinstance(parts[0], pl.Series) else np.concatenate(parts)
 
 
 def _bars_of_instrument(
     rows: pl.DataFrame, options: FeatureOptions, watermark_us: int | None, from_us: int | None
-) -> Iterator[pl.DataFrame]:
-    ts = rows["ts"].to_numpy()
+) -> Iterator[dict[str, Any]]:
+    """The values of the bars of one instrument, a duration at a time, by column."""
+    ts = _times(rows, options)
     watermark_us = int(ts[-1]) if watermark_us is None else watermark_us
-    groupings, ends = nested_groups(ts, options)
-    columns = _FrameColumns(rows)
-    merged = Merged(columns, Grouped(groupings), options, has_trades=columns.has_trades)
-    for duration in options.bar_durations_us:
-        length = duration // options.bucket_us
-        first = 0 if from_us is None else int(np.searchsorted(ends[length], from_us, "right"))
-        last = int(np.searchsorted(ends[length], watermark_us, "right"))
-        if first < last:
-            yield _frame(rows, Window(merged, length, length), ends[length], slice(first, last))
+    has_trades = rows["n_trade"].null_count() < rows.height if "n_trade" in rows.columns else False
+    names = [name for name in rows.columns if name not in {"exchange", "symbol", "ts"}]
+    columns = {name: rows[name].cast(pl.Float64).to_numpy() for name in names}
+    for chunk in _chunks(ts, options):
+        groupings, ends = nested_groups(ts[chunk], options)
+        chunked = {name: values[chunk] for name, values in columns.items()}
+        merged = Merged(chunked, Grouped(groupings), options, has_trades=has_trades)
+        for duration in options.bar_durations_us:
+            length = duration // options.bucket_us
+            first = 0 if from_us is None else int(np.searchsorted(ends[length], from_us, "right"))
+            last = int(np.searchsorted(ends[length], watermark_us, "right"))
+            if first < last:
+                yield _values(rows, Window(merged, length, length), ends[length], slice(first, last))
+
+
+def _chunks(ts: Int64Array, options: FeatureOptions) -> Iterator[slice]:
+    """Rows that share no bar with others, so that memory stays bounded where durations allow it."""
+    whole = math.lcm(*options.bar_durations_us)
+    span = whole * -(-CHUNK_BUCKETS * options.bucket_us // whole)
+    starts = np.flatnonzero(np.diff((ts - 1) // span, prepend=-1)).tolist()
+    for start, stop in pairwise((*starts, len(ts))):
+        yield slice(start, stop)
 
 
 def nested_groups(ts: Int64Array, options: FeatureOptions) -> tuple[list[Grouping], dict[int, Int64Array]]:
@@ -93,17 +137,17 @@ def nested_groups(ts: Int64Array, options: FeatureOptions) -> tuple[list[Groupin
         source = max(shorter for shorter in ends if shorter == 0 or length % shorter == 0)
         end = -(-ends[source] // duration) * duration
         starts = np.flatnonzero(np.diff(end, prepend=end[0] - 1))
-        groupings.append(Grouping(length, source, starts, np.diff(starts, append=len(end))))
+        groupings.append(Grouping(length, source, starts))
         ends[length] = end[starts]
     return groupings, ends
 
 
-def _frame(rows: pl.DataFrame, window: Window, ends: Int64Array, chosen: slice) -> pl.DataFrame:
-    """The chosen bars of one instrument and duration."""
+def _values(rows: pl.DataFrame, window: Window, ends: Int64Array, chosen: slice) -> dict[str, Any]:
+    """The chosen bars of one instrument and duration, by column."""
     options = window.options
     count = len(ends[chosen])
     values: dict[str, Any] = {
-        name: pl.repeat(rows[name][0], count, dtype=pl.String, eager=True) for name in ("exchange", "symbol")
+        name: rows[name].new_from_index(0, count).cast(pl.String) for name in ("exchange", "symbol")
     }
     values["ts"] = ends[chosen]
     values["bar_us"] = np.full(count, window.buckets * options.bucket_us)
@@ -112,28 +156,4 @@ def _frame(rows: pl.DataFrame, window: Window, ends: Int64Array, chosen: slice) 
             values[bar.column.name] = np.full(count, np.nan)
         else:
             values[bar.column.name] = bar.declared.compute(window, **bar.binding)[chosen]
-    return frame_of(bar_columns(options), values)
-
-
-class _FrameColumns(Mapping[str, Float64Array]):
-    """Columns of a frame as float64 arrays, NaN for null, each converted when first read."""
-
-    def __init__(self, rows: pl.DataFrame) -> None:
-        self._rows = rows
-        self._known: dict[str, Float64Array] = {}
-
-    @property
-    def has_trades(self) -> bool:
-        """Whether the trades feed was collected at any row."""
-        return "n_trade" in self._rows.columns and self._rows["n_trade"].null_count() < self._rows.height
-
-    def __getitem__(self, name: str) -> Float64Array:
-        if name not in self._known:
-            self._known[name] = self._rows[name].cast(pl.Float64).to_numpy()
-        return self._known[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows.columns)
-
-    def __len__(self) -> int:
-        return self._rows.width
+    return values

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from fluxforge_assets.features.books import Float64Array, Int64Array
+from fluxforge_assets.kernels import groups
 
 Arrays = tuple[Float64Array, ...]
 ByLength = dict[int, Float64Array]
@@ -196,13 +197,12 @@ class Rolling:
 class Grouping:
     """Neighbouring windows put together: `starts` is the first of each group, ascending from 0, shape (groups,).
 
-    `length`: of the groups, in buckets; `source`: length of what is put together, 0 for the rows; `sizes`: of groups.
+    `length`: of the groups, in buckets; `source`: length of what is put together, 0 for the rows.
     """
 
     length: int
     source: int
     starts: Int64Array
-    sizes: Int64Array
 
 
 class Grouped:
@@ -211,33 +211,36 @@ class Grouped:
     def __init__(self, groupings: Sequence[Grouping]) -> None:
         self._groupings = groupings
 
-    def _fold(self, values: Float64Array, merge: Callable[[Float64Array, Int64Array], Float64Array]) -> ByLength:
+    def _fold(self, values: Float64Array, merge: Callable[[Float64Array, Int64Array, Float64Array], None]) -> ByLength:
         done = {0: values}
         for grouping in self._groupings:
             source = done[grouping.source]
-            is_same = len(grouping.starts) == len(source)
-            done[grouping.length] = source if is_same else merge(source, grouping.starts)
+            if len(grouping.starts) == len(source):
+                done[grouping.length] = source
+            else:
+                done[grouping.length] = np.empty(len(grouping.starts))
+                merge(source, grouping.starts, done[grouping.length])
         return done
 
     def add(self, values: Float64Array) -> ByLength:
         """Sums."""
-        return self._fold(_filled(values, 0.0), np.add.reduceat)
+        return self._fold(_filled(values, 0.0), groups.add)
 
     def minimum(self, values: Float64Array, neutral: float) -> ByLength:
         """Smallest values; `neutral` where none."""
-        return self._fold(_filled(values, neutral), np.minimum.reduceat)
+        return self._fold(_filled(values, neutral), groups.minimum)
 
     def maximum(self, values: Float64Array, neutral: float) -> ByLength:
         """Largest values; `neutral` where none."""
-        return self._fold(_filled(values, neutral), np.maximum.reduceat)
+        return self._fold(_filled(values, neutral), groups.maximum)
 
     def first(self, values: Float64Array) -> ByLength:
         """Earliest values that are not NaN."""
-        return self._fold(values, _first_of)
+        return self._fold(values, groups.first)
 
     def last(self, values: Float64Array) -> ByLength:
         """Latest values that are not NaN."""
-        return self._fold(values, _last_of)
+        return self._fold(values, groups.last)
 
     def moments(
         self, count: str, counts: Float64Array, means: Arrays, products: tuple[tuple[int, int], ...]
@@ -253,33 +256,19 @@ class Grouped:
                 for values in merged:
                     values[length] = values[source]
                 continue
-            weights = np.maximum(total[length], 1.0)
-            deltas = []
+            for values in merged:
+                values[length] = np.empty(len(starts))
             for values in merged[:n_means]:
-                # about the group's first value, so that a group of one keeps its mean to the last bit
-                first = values[source][starts]
-                shifted = values[source] - np.repeat(first, grouping.sizes)
-                values[length] = first + np.add.reduceat(n * shifted, starts) / weights
-                deltas.append(values[source] - np.repeat(values[length], grouping.sizes))
-            for values, (x, y) in zip(merged[n_means:], products, strict=True):
-                values[length] = np.add.reduceat(values[source] + n * deltas[x] * deltas[y], starts)
+                groups.mean(n, values[source], starts, values[length])
+            for values, (i, j) in zip(merged[n_means:], products, strict=True):
+                x, y = merged[i], merged[j]
+                groups.product(n, x[source], y[source], values[source], starts, x[length], y[length], values[length])
         return merged
 
     def at_rows(self, merged: Float64Array, shift: int) -> Float64Array:
         """Merged values, which are those of each group already."""
         del shift
         return merged
-
-
-def _first_of(values: Float64Array, starts: Int64Array) -> Float64Array:
-    past = len(values)
-    index = np.minimum.reduceat(np.where(np.isnan(values), past, np.arange(past)), starts)
-    return np.where(index < past, values[np.minimum(index, past - 1)], np.nan)
-
-
-def _last_of(values: Float64Array, starts: Int64Array) -> Float64Array:
-    index = np.maximum.reduceat(np.where(np.isnan(values), -1, np.arange(len(values))), starts)
-    return np.where(index >= 0, values[index], np.nan)
 
 
 def _as_slice(positions: Int64Array) -> slice | Int64Array:
