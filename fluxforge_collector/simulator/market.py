@@ -19,9 +19,9 @@ from fluxforge_collector.simulator.listing import Listing
 SLICE_US = 20_000
 _SLICE_S = SLICE_US / 1e6
 _SIGMA = 1.1e-4  # standard deviation of a log return over one second of usual activity
-_FACTOR_SHARE = 0.8  # correlation of each base with the common factor
-_MEMORY_S = 1.6  # how long a trade excites others
-_BRANCHING = 0.65  # trades each trade brings about; 1 would explode
+_FACTOR_SHARE = 0.9  # of a base's increments; two bases correlate by its square
+_MEMORY_S = 1.2  # how long a trade excites others
+_BRANCHING = 0.8  # trades each trade brings about; 1 would explode
 _DECAY = math.exp(-_SLICE_S / _MEMORY_S)
 _LEVELS = 220  # usual levels a side
 _MAX_LEVELS = 400
@@ -148,7 +148,7 @@ class BookFlow:
         best = side.best()
         target = self._ticks(value * (1 - sign * half))
         missing = (target - best) * sign if best is not None else 1
-        if missing <= 0 or rng.random() > 0.18:
+        if missing <= 0 or rng.random() > 0.3:
             return
         price = target - sign * int(missing * rng.random() ** 2)
         other = (self.book.asks if side is self.book.bids else self.book.bids).best()
@@ -164,7 +164,7 @@ class BookFlow:
         gap = (self._value() / ((best.bid + best.ask) * self.tick / 2) - 1) / self.half_spread
         is_buy = rng.random() < 1 / (1 + math.exp(-max(-8.0, min(8.0, 0.9 * gap + self.lean))))
         self.lean = 0.75 * self.lean + (0.25 if is_buy else -0.25)
-        notional = 220 * math.exp(rng.gauss(0, 1.5))
+        notional = 320 * math.exp(rng.gauss(0, 1.7))
         if rng.random() < 0.04:
             notional *= rng.paretovariate(1.2)
         remaining = self._lots(notional, 0.4)
@@ -180,7 +180,7 @@ class BookFlow:
             self._fill(price, filled, is_buy)
         self.fair.activity += self.fair.excitement
         # informed flow moves the value a little: impact is concave in size
-        self.fair.price *= 1 + (0.05e-4 if is_buy else -0.05e-4) * min(4.0, math.sqrt(notional / 1000))
+        self.fair.price *= 1 + (0.03e-4 if is_buy else -0.03e-4) * min(4.0, math.sqrt(notional / 1000))
 
     def _fill(self, price: int, size: int, is_buy: bool) -> None:
         self.trade_id += 1

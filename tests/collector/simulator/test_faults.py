@@ -80,15 +80,18 @@ async def test_dropped_trades_are_exactly_those_the_truth_names(client, watching
 @pytest.mark.asyncio
 async def test_frame_faults_on_the_wire():
     """A malformed frame is half of one, a duplicate comes twice."""
-    async with Simulator(options("okx")) as sim, aiohttp.ClientSession() as session:
-        async with session.ws_connect(f"{sim.url}/ws.okx.com:443/ws/v5/public") as ws:
-            await sim.inject(Fault("malformed", channel="bbo-tbt"))
-            await sim.inject(Fault("duplicate", channel="bbo-tbt"))
-            await ws.send_json({"op": "subscribe", "args": [{"channel": "bbo-tbt", "instId": "BTC-USDT"}]})
-            _, half, one, two, other = [(await ws.receive(5)).data for _ in range(5)]
-            assert half.startswith("{")
-            assert not half.endswith("}")
-            assert one == two != other
+    async with (
+        Simulator(options("okx")) as sim,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{sim.url}/ws.okx.com:443/ws/v5/public") as ws,
+    ):
+        await sim.inject(Fault("malformed", channel="bbo-tbt"))
+        await sim.inject(Fault("duplicate", channel="bbo-tbt"))
+        await ws.send_json({"op": "subscribe", "args": [{"channel": "bbo-tbt", "instId": "BTC-USDT"}]})
+        _, half, one, two, other = [(await ws.receive(5)).data for _ in range(5)]
+        assert half.startswith("{")
+        assert not half.endswith("}")
+        assert one == two != other
 
 
 @pytest.mark.asyncio

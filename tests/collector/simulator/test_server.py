@@ -61,19 +61,20 @@ async def test_books_equal_the_truth_at_equal_nonce(exchange, client, watching, 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 async def test_whole_book_equals_the_market(exchange, client, watching, until):
     """Deep levels too: what the client keeps is the simulated book, level by level."""
-    async with Simulator(options(exchange, speed=4)) as sim, client(sim, exchange) as ex:
-        async with watching(lambda: ex.watch_order_book_for_symbols(SYMBOLS)):
-            await until(lambda: len(sim.truth.frames(exchange, "BTC/USDT", "orderbook")) > 60)
-            flow = sim._feed._market.flows[exchange]["BTC/USDT"]
-            published = flow.book.published_id
-            await until(lambda: ex.orderbooks["BTC/USDT"]["nonce"] == flow.book.update_id == flow.book.published_id)
-            assert flow.book.update_id >= published
-            kept = ex.orderbooks["BTC/USDT"]
-            for side, name in ((flow.book.bids, "bids"), (flow.book.asks, "asks")):
-                true = [
-                    [float(flow.listing.price_text(p)), float(flow.listing.size_text(s))] for p, s in side.top(10**6)
-                ]
-                assert [level[:2] for level in kept[name]] == true
+    async with (
+        Simulator(options(exchange, speed=4)) as sim,
+        client(sim, exchange) as ex,
+        watching(lambda: ex.watch_order_book_for_symbols(SYMBOLS)),
+    ):
+        await until(lambda: len(sim.truth.frames(exchange, "BTC/USDT", "orderbook")) > 60)
+        flow = sim._feed._market.flows[exchange]["BTC/USDT"]
+        published = flow.book.published_id
+        await until(lambda: ex.orderbooks["BTC/USDT"]["nonce"] == flow.book.update_id == flow.book.published_id)
+        assert flow.book.update_id >= published
+        kept = ex.orderbooks["BTC/USDT"]
+        for side, name in ((flow.book.bids, "bids"), (flow.book.asks, "asks")):
+            true = [[float(flow.listing.price_text(p)), float(flow.listing.size_text(s))] for p, s in side.top(10**6)]
+            assert [level[:2] for level in kept[name]] == true
 
 
 @pytest.mark.asyncio
@@ -136,21 +137,27 @@ async def test_okx_tickers(client, watching, until):
 
 @pytest.mark.asyncio
 async def test_okx_answers_a_text_ping_and_refuses_an_unknown_instrument():
-    async with Simulator(options("okx")) as sim, aiohttp.ClientSession() as session:
-        async with session.ws_connect(f"{sim.url}/ws.okx.com:443/ws/v5/public") as ws:
-            await ws.send_str("ping")
-            assert (await ws.receive()).data == "pong"
-            await ws.send_json({"op": "subscribe", "args": [{"channel": "books", "instId": "NO-SUCH"}]})
-            assert (await ws.receive_json())["code"] == "60018"
+    async with (
+        Simulator(options("okx")) as sim,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{sim.url}/ws.okx.com:443/ws/v5/public") as ws,
+    ):
+        await ws.send_str("ping")
+        assert (await ws.receive()).data == "pong"
+        await ws.send_json({"op": "subscribe", "args": [{"channel": "books", "instId": "NO-SUCH"}]})
+        assert (await ws.receive_json())["code"] == "60018"
 
 
 @pytest.mark.asyncio
 async def test_websocket_pings_are_answered():
-    async with Simulator(options("binanceus")) as sim, aiohttp.ClientSession() as session:
-        async with session.ws_connect(f"{sim.url}/stream.binance.us:9443/ws/0", autoping=False) as ws:
-            await ws.ping(b"here")
-            message = await ws.receive()
-            assert (message.type, message.data) == (aiohttp.WSMsgType.PONG, b"here")
+    async with (
+        Simulator(options("binanceus")) as sim,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{sim.url}/stream.binance.us:9443/ws/0", autoping=False) as ws,
+    ):
+        await ws.ping(b"here")
+        message = await ws.receive()
+        assert (message.type, message.data) == (aiohttp.WSMsgType.PONG, b"here")
 
 
 @pytest.mark.asyncio
@@ -203,12 +210,15 @@ async def test_a_taken_port_and_an_unwritable_truth_file_are_named(tmp_path):
 
 @pytest.mark.asyncio
 async def test_a_lost_client_does_not_hold_the_market_at_speed_max(client, watching, until):
-    async with Simulator(options("binanceus", speed="max")) as sim, client(sim, "binanceus") as ex:
-        async with watching(lambda: ex.watch_trades("BTC/USDT")):
-            await until(lambda: len(sim.truth.frames(channel="trades")) > 100)
-            assert await sim.inject(Fault("abort")) >= 1
-            count = len(sim.truth.frames(channel="trades"))
-            await until(lambda: len(sim.truth.frames(channel="trades")) > count + 100)
+    async with (
+        Simulator(options("binanceus", speed="max")) as sim,
+        client(sim, "binanceus") as ex,
+        watching(lambda: ex.watch_trades("BTC/USDT")),
+    ):
+        await until(lambda: len(sim.truth.frames(channel="trades")) > 100)
+        assert await sim.inject(Fault("abort")) >= 1
+        count = len(sim.truth.frames(channel="trades"))
+        await until(lambda: len(sim.truth.frames(channel="trades")) > count + 100)
 
 
 @pytest.mark.asyncio
