@@ -56,6 +56,7 @@ def command(
         speed=_speed(speed),
         captures=captures,
         truth_file=truth,
+        truth_limit=1,  # nobody asks this process; the file has all
     )
     asyncio.run(_run(options, seconds, as_json))
 

@@ -33,7 +33,7 @@ class SimulatorOptions:
     speed: Speed = 1.0
     captures: tuple[Path, ...] = ()
     truth_file: Path | None = None
-    truth_limit: int = 500_000
+    truth_limit: int = 200_000
     start_us: int | None = None
     in_flight: int = 256
     quiet_s: float = 1.0
