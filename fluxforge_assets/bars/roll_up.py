@@ -39,21 +39,18 @@ def compute_bars(
         watermark_us: a bar is final, and returned, where its end is at most this; the instrument's last `ts` without.
         from_us: only bars with ts > it are returned; rows must reach back one longest bar before it.
 
-    Returns: one row per (exchange, symbol, bar_us, ts), in that order.
+    Returns: one row per (exchange, symbol, bar_us, ts); instruments one after the other, bars of a duration ascending.
 
     Raises: DataError where columns are missing or not what silver stores, or a row's `ts` is double or off the grid.
     """
     options = options or FeatureOptions()
     needed = _needed(silver, options)
-    parts = [
-        part
+    frames = [
+        frame
         for rows in _instruments(silver.select(needed))
-        for part in _bars_of_instrument(rows, options, watermark_us, from_us)
+        for frame in _bars_of_instrument(rows, options, watermark_us, from_us)
     ]
-    columns = bar_columns(options)
-    if not parts:
-        return empty_frame(columns)
-    return frame_of(columns, {column.name: _joined([part[column.name] for part in parts]) for column in columns})
+    return pl.concat(frames) if frames else empty_frame(bar_columns(options))
 
 
 def _needed(silver: pl.DataFrame, options: FeatureOptions) -> list[str]:
@@ -91,14 +88,10 @@ def _times(rows: pl.DataFrame, options: FeatureOptions) -> Int64Array:
     return ts
 
 
-def _joined(parts: list[Any]) -> Any:
-    return pl.concat(parts) if isinstance(parts[0], pl.Series) else np.concatenate(parts)
-
-
 def _bars_of_instrument(
     rows: pl.DataFrame, options: FeatureOptions, watermark_us: int | None, from_us: int | None
-) -> Iterator[dict[str, Any]]:
-    """The values of the bars of one instrument, a duration at a time, by column."""
+) -> Iterator[pl.DataFrame]:
+    """The bars of one instrument, a duration of a chunk at a time."""
     ts = _times(rows, options)
     watermark_us = int(ts[-1]) if watermark_us is None else watermark_us
     has_trades = rows["n_trade"].null_count() < rows.height if "n_trade" in rows.columns else False
@@ -113,7 +106,7 @@ def _bars_of_instrument(
             first = 0 if from_us is None else int(np.searchsorted(ends[length], from_us, "right"))
             last = int(np.searchsorted(ends[length], watermark_us, "right"))
             if first < last:
-                yield _values(rows, Window(merged, length, length), ends[length], slice(first, last))
+                yield _frame(rows, Window(merged, length, length), ends[length], slice(first, last))
 
 
 def _chunks(ts: Int64Array, options: FeatureOptions) -> Iterator[slice]:
@@ -142,8 +135,8 @@ def nested_groups(ts: Int64Array, options: FeatureOptions) -> tuple[list[Groupin
     return groupings, ends
 
 
-def _values(rows: pl.DataFrame, window: Window, ends: Int64Array, chosen: slice) -> dict[str, Any]:
-    """The chosen bars of one instrument and duration, by column."""
+def _frame(rows: pl.DataFrame, window: Window, ends: Int64Array, chosen: slice) -> pl.DataFrame:
+    """The chosen bars of one instrument and duration."""
     options = window.options
     count = len(ends[chosen])
     values: dict[str, Any] = {
@@ -156,4 +149,4 @@ def _values(rows: pl.DataFrame, window: Window, ends: Int64Array, chosen: slice)
             values[bar.column.name] = np.full(count, np.nan)
         else:
             values[bar.column.name] = bar.declared.compute(window, **bar.binding)[chosen]
-    return values
+    return frame_of(bar_columns(options), values)
