@@ -186,7 +186,7 @@ def replace(lake: Lake, recipe: Recipe, place: Place) -> Change:
 
 def lock_name(dataset: Dataset, place: Place) -> str:
     """The lock that guards a partition's directory."""
-    return f"{place.source}.{dataset.asset.replace('/', '.')}.{place.instrument.key}.{place.date}".replace("%", "=")
+    return f"{place.source} {dataset.asset} {place.instrument.key} {place.date}"
 
 
 def _sort_inputs(known: _Known, inputs: list[Input], frontier: int) -> tuple[list[Input], list[Input]]:

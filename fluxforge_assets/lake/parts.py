@@ -151,9 +151,12 @@ def as_arrow(frame: pl.DataFrame, columns: Sequence[Column]) -> pa.Table:
 
 @contextmanager
 def locked(work: Path, name: str) -> Iterator[None]:
-    """Hold a named lock of the lake; it is let go when the process ends, however it ends."""
+    """Hold a named lock of the lake; it is let go when the process ends, however it ends.
+
+    Names share a fixed number of files, so that a year of partitions leaves no litter; take one lock at a time.
+    """
     make_directory(work / "locks")
-    fd = os.open(work / "locks" / f"{name}.lock", os.O_CREAT | os.O_RDWR, 0o640)
+    fd = os.open(work / "locks" / hashlib.sha256(name.encode()).hexdigest()[:2], os.O_CREAT | os.O_RDWR, 0o640)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

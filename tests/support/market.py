@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fluxforge_collector.config.model import Config, Ingestion
 from fluxforge_collector.records import BookRecord, GapReason, GapRecord, TickerRecord, TradeRecord
+from fluxforge_collector.segments.names import SourcePaths
 from fluxforge_collector.segments.writer import SegmentWriter
 
 DAY = "2026-11-20"
@@ -81,7 +82,14 @@ def _of_instrument(rng, exchange, symbol, start_us, seconds, gaps):
             edge = mid if rng.random() < 0.97 else mid + 0.05
             bids = [v for i in range(5) for v in (round(edge - 0.01 * (i + 1), 2), round(rng.uniform(0.1, 9), 3))]
             asks = [v for i in range(5) for v in (round(mid + 0.01 * (i + 1), 2), round(rng.uniform(0.1, 9), 3))]
-            made.append((now, BookRecord(**common, timestamp_ms=now // 1000 - 5, nonce=nonce, bids=bids, asks=asks, seq=0, conn=1)))
+            made.append(
+                (
+                    now,
+                    BookRecord(
+                        **common, timestamp_ms=now // 1000 - 5, nonce=nonce, bids=bids, asks=asks, seq=0, conn=1
+                    ),
+                )
+            )
         elif kind < 0.95:
             trade_id += 1
             is_repeat = trade_id > 1 and rng.random() < 0.05
@@ -91,7 +99,9 @@ def _of_instrument(rng, exchange, symbol, start_us, seconds, gaps):
                 amount=round(rng.expovariate(1) + 0.001, 3), cost=None, info_json=None, seq=0, conn=1, backfilled=is_repeat)))  # fmt: skip
         else:
             blank = dict.fromkeys(TickerRecord._fields)
-            ticker = TickerRecord(**{**blank, **common, "bid": mid - 0.01, "ask": mid + 0.01, "last": mid, "seq": 0, "conn": 1})
+            ticker = TickerRecord(
+                **{**blank, **common, "bid": mid - 0.01, "ask": mid + 0.01, "last": mid, "seq": 0, "conn": 1}
+            )
             made.append((now, ticker))
 
 
@@ -119,3 +129,15 @@ def seal(root, made, *, seed=0, early=0.0, source="ccxt", collector="c1", until_
         manifests.append(writer.rotate())
     manifests.append(writer.close())
     return manifests
+
+
+def deliver(staging, root, manifests, source="ccxt"):
+    """Move sealed segments from a staging lake into another's ready directory, as a collector publishes them."""
+    away, here = SourcePaths(Path(staging), source), SourcePaths(Path(root), source)
+    for manifest in manifests:
+        for channel, entry in manifest.channels.items():
+            if entry.file:
+                here.ready_file(channel, manifest.id).parent.mkdir(parents=True, exist_ok=True)
+                away.ready_file(channel, manifest.id).rename(here.ready_file(channel, manifest.id))
+        here.ready_dir.mkdir(parents=True, exist_ok=True)
+        away.ready_manifest(manifest.id).rename(here.ready_manifest(manifest.id))

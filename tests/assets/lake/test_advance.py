@@ -1,0 +1,198 @@
+"""Incremental = full: any split of the data over segments and runs gives the rows that one computation gives."""
+
+import random
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from support.market import DAY, NOON_US, SECOND, config_of, deliver, records, seal
+
+from fluxforge_assets.lake.advance import Change, advance, replace
+from fluxforge_assets.lake.landing import land
+from fluxforge_assets.lake.parts import parts_of
+from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.update import places_of, recipe_of, recipes, update
+from fluxforge_collector.instruments import Instrument
+
+DAYS = (DAY, "2026-11-21")
+MIDNIGHT_US = NOON_US + 12 * 3600 * SECOND
+
+
+def run(lake, config):
+    """What a real-time run does, for both days."""
+    land(lake, "ccxt")
+    outcomes = [outcome for day in DAYS for outcome in update(lake, config, "ccxt", day)]
+    assert all(isinstance(outcome, Change) for outcome in outcomes), outcomes
+    return outcomes
+
+
+def everything(lake, config, stored):
+    """Every partition of every dataset, by dataset and place."""
+    return {
+        (recipe.dataset.asset, place): stored(place, recipe.dataset.folder)
+        for recipe in recipes(lake, config, "ccxt")
+        for day in DAYS
+        for place in places_of(lake, "ccxt", day)
+    }
+
+
+def rebuilt(lake, config):
+    """Replace every partition, upstream first."""
+    for day in DAYS:
+        for place in places_of(lake, "ccxt", day):
+            for recipe in recipes(lake, config, "ccxt"):
+                replace(lake, recipe, place)
+
+
+def assert_same(found, wanted):
+    assert found.keys() == wanted.keys()
+    for key, frame in wanted.items():
+        if frame is None or not frame.height:
+            assert found[key] is None or not found[key].height, key
+        else:
+            assert found[key] is not None, key
+            print(key)
+            assert_frame_equal(found[key], frame, check_exact=True)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_split_of_segments_and_runs_gives_the_rows_of_a_backfill(tmp_path, stored, lake, config, seed):
+    print("seed", seed)
+    rng = random.Random(seed)
+    made = records(seed, start_us=MIDNIGHT_US - 45 * SECOND, seconds=100, gaps=0.02)
+    manifests = seal(tmp_path / "staging", made, seed=seed, early=0.02)
+    while manifests:
+        count = rng.randint(1, 4)
+        deliver(tmp_path / "staging", lake.root, manifests[:count])
+        manifests = manifests[count:]
+        run(lake, config)
+    found = everything(lake, config, stored)
+    assert sum(frame.height for frame in found.values() if frame is not None) > 500
+    rebuilt(lake, config)
+    assert_same(found, everything(lake, config, stored))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_segments_that_come_late_are_made_up_for(tmp_path, stored, lake, config, seed):
+    """Segments arrive in any order, as after a crash of the collector's machine."""
+    print("seed", seed)
+    manifests = seal(tmp_path / "staging", records(seed, seconds=80, gaps=0.02), seed=seed, early=0.01)
+    last = manifests.pop()
+    random.Random(seed).shuffle(manifests)
+    for manifest in (*manifests, last):
+        deliver(tmp_path / "staging", lake.root, [manifest])
+        run(lake, config)
+    found = everything(lake, config, stored)
+    rebuilt(lake, config)
+    assert_same(found, everything(lake, config, stored))
+
+
+def test_a_run_without_anything_new_changes_nothing(lake, config):
+    seal(lake.root, records(1, seconds=40))
+    assert run(lake, config)
+    before = sorted((path, path.stat().st_ino) for path in (lake.root / "processed").rglob("*.parquet"))
+    assert run(lake, config) == []
+    assert before == sorted((path, path.stat().st_ino) for path in (lake.root / "processed").rglob("*.parquet"))
+
+
+def test_parts_are_disjoint_and_ascending(tmp_path, lake, config):
+    manifests = seal(tmp_path / "staging", records(5, seconds=60))
+    for manifest in manifests:
+        deliver(tmp_path / "staging", lake.root, [manifest])
+        run(lake, config)
+    for recipe in recipes(lake, config, "ccxt"):
+        for place in lake.places("ccxt", recipe.dataset.folder, DAY):
+            parts = parts_of(lake.partition(place, recipe.dataset.folder))
+            assert parts
+            assert all(a.to_us <= b.from_us for a, b in zip(parts, parts[1:], strict=False))
+
+
+def test_a_new_configuration_builds_the_open_day_again(tmp_path, stored, lake, config):
+    manifests = seal(tmp_path / "staging", records(6, seconds=60))
+    deliver(tmp_path / "staging", lake.root, manifests[:3])
+    run(lake, config)
+    changed = config_of(lake.root, horizons=[1, 10])
+    deliver(tmp_path / "staging", lake.root, manifests[3:])
+    run(lake, changed)
+    place = places_of(lake, "ccxt", DAY)[0]
+    frame = stored(place, "orderbook/hf")
+    assert "log_ret_10s" in frame.columns
+    assert "log_ret_5s" not in frame.columns
+    replace(lake, recipe_of("silver/orderbook", lake, changed, "ccxt"), place)
+    assert_frame_equal(frame, stored(place, "orderbook/hf"))
+
+
+def test_late_data_rebuilds_only_its_range(tmp_path, lake, config):
+    """Parts before the late segment stay the same files."""
+    manifests = seal(tmp_path / "staging", records(7, seconds=80))
+    late = manifests.pop(5)
+    for manifest in manifests:
+        deliver(tmp_path / "staging", lake.root, [manifest])
+        run(lake, config)
+    place = places_of(lake, "ccxt", DAY)[0]
+    directory = lake.partition(place, "orderbook/hf")
+    kept = {path.name: path.stat().st_ino for path in directory.iterdir() if parts_of(directory)}
+    deliver(tmp_path / "staging", lake.root, [late])
+    changes = run(lake, config)
+    assert any(change.is_rebuilt for change in changes)
+    now = {path.name: path.stat().st_ino for path in directory.iterdir()}
+    same = [name for name in kept if now.get(name) == kept[name]]
+    assert same
+    assert len(same) < len(kept)
+
+
+def test_a_hole_parts_the_events_around_it(tmp_path, stored, lake, config):
+    """A segment that never came is a gap: no pair is formed across it."""
+    manifests = seal(tmp_path / "staging", records(8, seconds=40), segment_seconds=5)
+    lost = manifests.pop(4)
+    deliver(tmp_path / "staging", lake.root, manifests)
+    run(lake, config)
+    place = places_of(lake, "ccxt", DAY)[0]
+    frame = stored(place, "orderbook/hf")
+    first_after = frame.filter((pl.col("ts") > lost.to_us) & (pl.col("n_book") > 0)).head(1)
+    assert first_after["n_break"].to_list() == [1]
+
+
+def test_volumes_and_events_are_those_of_bronze(lake, config, stored):
+    made = records(9, seconds=60)
+    seal(lake.root, made)
+    run(lake, config)
+    key = Instrument("binanceus", "BTC/USDT")
+    place = Place("ccxt", key, DAY)
+    once = {}
+    for record in made:
+        if type(record).__name__ == "TradeRecord" and (record.exchange, record.symbol) == key:
+            once.setdefault(record.trade_id, record)
+    trades = stored(place, "trades")
+    assert trades["trade_id"].to_list() == list(once)
+    until = Lake(lake.root).partition(place, "orderbook/hf")
+    end = max(part.to_us for part in parts_of(until))
+    volume = sum(r.amount for r in once.values() if r.capture_us < end)
+    assert stored(place, "orderbook/hf")["vol"].sum() == pytest.approx(volume, rel=1e-12)
+
+
+def test_what_fails_leaves_the_partition_as_it_was(tmp_path, lake, config):
+    """A bronze file that rots in the archive: one clear error, other instruments go on."""
+    manifests = seal(tmp_path / "staging", records(10, seconds=60))
+    deliver(tmp_path / "staging", lake.root, manifests[:-1])
+    run(lake, config)
+    deliver(tmp_path / "staging", lake.root, manifests[-1:])
+    land(lake, "ccxt")
+    rotten = manifests[-2]
+    path = lake.segments("ccxt").archive_file("trades", DAY, rotten.id)
+    path.write_bytes(b"no parquet at all")
+    before = sorted((lake.root / "processed").rglob("*.parquet"))
+    outcomes = list(update(lake, config, "ccxt", DAY))
+    errors = [str(o.error) for o in outcomes if not isinstance(o, Change)]
+    assert errors
+    assert all(path.name in error for error in errors)
+    assert set(before) <= set((lake.root / "processed").rglob("*.parquet"))
+
+
+def test_advance_by_hand_is_idempotent(lake, config):
+    seal(lake.root, records(11, seconds=30))
+    land(lake, "ccxt")
+    place = places_of(lake, "ccxt", DAY)[0]
+    recipe = recipe_of("silver/trades", lake, config, "ccxt")
+    assert advance(lake, recipe, place).rows > 0
+    assert advance(lake, recipe_of("silver/trades", lake, config, "ccxt"), place) is None
