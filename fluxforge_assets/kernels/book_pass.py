@@ -7,8 +7,6 @@ Edges:    a bucket opens with its first event of any class and closes with the f
 Source:   Cont, Kukanov & Stoikov (2014) for the flow; Chan, Golub & LeVeque (1983) for the moments.
 """
 
-# ruff: noqa: PLR0917 -- compiled code takes arrays and numbers rather than objects
-
 from __future__ import annotations
 
 import math
@@ -18,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fluxforge_assets.kernels.compiled import compiled
-from fluxforge_assets.kernels.sides import changes, clean, is_equal, is_ordered, near, rank_flow, total
+from fluxforge_assets.kernels.sides import changes, is_equal, keep, near, rank_flow, top_totals, total
 from fluxforge_assets.kernels.steps import Breaks, is_broken
 
 Float64Array = npt.NDArray[np.float64]
@@ -69,7 +67,7 @@ class BookParams(NamedTuple):
 
 
 class BookState(NamedTuple):
-    """What one chunk hands to the next. `books` is flat: three kept books, each bids then asks (see `sides`)."""
+    """What one chunk hands to the next. `books` holds three kept books: (3, 4, M), see `Closed`."""
 
     whole: Int64Array
     books: Float64Array
@@ -122,7 +120,7 @@ def fresh_state(levels_kept: int, ranks: int) -> BookState:
     whole[LAST] = whole[VALID] = -1
     return BookState(
         whole,
-        np.zeros(12 * levels_kept),
+        np.zeros((3, 4, levels_kept)),
         np.zeros((3, 2), np.int64),
         np.zeros(4),
         np.zeros(len(FIELDS)),
@@ -176,14 +174,13 @@ def close_bucket(state: BookState, out: Closed, column: int) -> None:
         out.flow[i, column] = state.flow[i]
         state.flow[i] = 0.0
     has_book = out.values[N_BOOK, column] > 0.0
-    most = out.books.shape[1]
     for side in range(2):
         count = state.counts[whole[VALID], side] if has_book else 0
         out.counts[side, column] = count
         for part in range(2 * side, 2 * side + 2):
-            at = (4 * whole[VALID] + part) * most
-            for level in range(most):
-                out.books[part, level, column] = state.books[at + level] if level < count else np.nan
+            kept = state.books[whole[VALID], part]
+            for level in range(len(kept)):
+                out.books[part, level, column] = kept[level] if level < count else np.nan
     whole[OPEN] = MISSING
 
 
@@ -192,10 +189,9 @@ def _observe(
     state: BookState, params: BookParams, spread: float, mid: float, imbalance: float, depth_l0: float
 ) -> None:
     """Add the valid book just kept to the moments of its bucket (family G but latency)."""
-    values, books = state.open, state.books
-    most = len(books) // 12
+    values = state.open
     valid = state.whole[VALID]
-    bid, ask = 4 * valid * most, (4 * valid + 2) * most
+    book = state.books[valid]
     bids, asks = state.counts[valid, 0], state.counts[valid, 1]
     values[N_BOOK] += 1.0
     share = 1.0 / values[N_BOOK]
@@ -208,17 +204,15 @@ def _observe(
     values[SPREAD_MAX] = max(values[SPREAD_MAX], spread)
     _accumulate(values, SPREAD, SPREAD_M2, spread, share)
     _accumulate(values, IMB, IMB_M2, imbalance, share)
-    bid_top = total(books, bid, most, min(bids, params.top))
-    ask_top = total(books, ask, most, min(asks, params.top))
+    ranks = len(state.flow)
+    bid_top, ask_top, depth = top_totals(book[1], bids, book[3], asks, params.top, ranks)
     _accumulate(values, IMB_TOP, IMB_TOP_M2, (bid_top - ask_top) / (bid_top + ask_top), share)
-    micro = (books[bid] * books[ask + most] + books[ask] * books[bid + most]) / (2.0 * depth_l0)
-    _accumulate(values, MICRO, MICRO_M2, 1e4 * (micro - mid) / mid, share)
+    # 10⁴(microprice − m)/m without its cancellation.
+    _accumulate(values, MICRO, MICRO_M2, imbalance * spread / 2.0, share)
     reach = mid * (params.near_bps - 1e-6) * 1e-4
-    close_by = near(books, bid, most, bids, mid - reach, 1.0) + near(books, ask, most, asks, mid + reach, -1.0)
+    close_by = near(book[0], book[1], bids, mid - reach, 1.0) + near(book[2], book[3], asks, mid + reach, -1.0)
     _accumulate(values, NEAR, NEAR_M2, close_by, share)
     values[DEPTH_L0] += (depth_l0 - values[DEPTH_L0]) * share
-    ranks = len(state.flow)
-    depth = total(books, bid, most, min(bids, ranks)) + total(books, ask, most, min(asks, ranks))
     values[DEPTH_LK] += (depth / (2.0 * ranks) - values[DEPTH_LK]) * share
 
 
@@ -226,10 +220,9 @@ def _observe(
 def _pair(state: BookState, params: BookParams, old: int, new: int, dt: int, both: float) -> None:
     """Add the pair of kept books `old` → `new` to the flows of its bucket (family H but resiliency)."""
     values, held = state.open, state.held
-    books, counts = state.books, state.counts
-    most = len(books) // 12
-    bid, old_bid = 4 * new * most, 4 * old * most
-    ask, old_ask = bid + 2 * most, old_bid + 2 * most
+    before, after = state.books[old], state.books[new]
+    bids, asks = state.counts[new, 0], state.counts[new, 1]
+    old_bids, old_asks = state.counts[old, 0], state.counts[old, 1]
     values[N_PAIR] += 1.0
     values[PAIR_US] += dt
     if both != held[HELD_SUM]:
@@ -238,8 +231,8 @@ def _pair(state: BookState, params: BookParams, old: int, new: int, dt: int, bot
         values[TICK_RV] += log_return * log_return
         values[MID_UP if both > held[HELD_SUM] else MID_DN] += 1.0
     bid_flow, ask_flow = state.ranks[0], state.ranks[1]
-    rank_flow(books, bid, counts[new, 0], old_bid, counts[old, 0], most, 1.0, bid_flow)
-    rank_flow(books, ask, counts[new, 1], old_ask, counts[old, 1], most, -1.0, ask_flow)
+    rank_flow(after[0], after[1], bids, before[0], before[1], old_bids, 1.0, bid_flow)
+    rank_flow(after[2], after[3], asks, before[2], before[3], old_asks, -1.0, ask_flow)
     for k in range(len(state.flow)):
         state.flow[k] += bid_flow[k] - ask_flow[k]
     values[OF_BID] += bid_flow[0]
@@ -252,10 +245,10 @@ def _pair(state: BookState, params: BookParams, old: int, new: int, dt: int, bot
     if held[HELD_SPREAD] >= params.wide_bps - 1e-6:
         values[WIDE_US] += dt
     if params.has_changes:
-        added, removed = changes(books, bid, counts[new, 0], old_bid, counts[old, 0], most, 1.0)
+        added, removed = changes(after[0], after[1], bids, before[0], before[1], old_bids, 1.0)
         values[BID_ADD] += added
         values[BID_REM] += removed
-        added, removed = changes(books, ask, counts[new, 1], old_ask, counts[old, 1], most, -1.0)
+        added, removed = changes(after[2], after[3], asks, before[2], before[3], old_asks, -1.0)
         values[ASK_ADD] += added
         values[ASK_REM] += removed
 
@@ -264,18 +257,16 @@ def _pair(state: BookState, params: BookParams, old: int, new: int, dt: int, bot
 def _take_valid(state: BookState, params: BookParams, breaks: Breaks, new: int, ts: int) -> None:
     """Make kept book `new`, valid, the last valid one: moments of the event, flows of its pair."""
     whole, held, values = state.whole, state.held, state.open
-    books = state.books
-    most = len(books) // 12
-    bid, ask = 4 * new * most, (4 * new + 2) * most
-    both = books[bid] + books[ask]
+    book = state.books[new]
+    both = book[0, 0] + book[2, 0]
     mid = both / 2.0
-    spread = 1e4 * (books[ask] - books[bid]) / mid
-    best = books[bid + most] + books[ask + most]
-    imbalance = (books[bid + most] - books[ask + most]) / best
+    spread = 1e4 * (book[2, 0] - book[0, 0]) / mid
+    best = book[1, 0] + book[3, 0]
+    imbalance = (book[1, 0] - book[3, 0]) / best
     depth = 0.0
     if params.has_resilience:
-        depth = total(books, bid, most, min(state.counts[new, 0], params.levels))
-        depth += total(books, ask, most, min(state.counts[new, 1], params.levels))
+        depth = total(book[1], min(state.counts[new, 0], params.levels))
+        depth += total(book[3], min(state.counts[new, 1], params.levels))
     old = whole[VALID]
     if old >= 0 and not is_broken(whole[VALID_TS], ts, breaks):
         _pair(state, params, old, new, ts - whole[VALID_TS], both)
@@ -299,12 +290,13 @@ def _is_repeat(state: BookState, new: int, nonce: int) -> bool:
     last = state.whole[LAST]
     if last < 0 or nonce == MISSING or nonce != state.whole[LAST_NONCE]:
         return False
-    most = len(state.books) // 12
     for side in range(2):
         count = state.counts[new, side]
-        at, other = (4 * new + 2 * side) * most, (4 * last + 2 * side) * most
-        if count != state.counts[last, side] or not is_equal(state.books, at, other, most, count):
+        if count != state.counts[last, side]:
             return False
+        for part in range(2 * side, 2 * side + 2):
+            if not is_equal(state.books[new, part], state.books[last, part], count):
+                return False
     return True
 
 
@@ -330,23 +322,23 @@ def pass_books(
 ) -> tuple[int, int]:
     """Take the events of a chunk, in order. Returns how many buckets closed and how many quotes were written."""
     whole, books, counts, values = state.whole, state.books, state.counts, state.open
-    most = len(books) // 12
     column = quoted = 0
     for i in range(len(chunk.ts)):
         ts = chunk.ts[i]
-        bucket = ts // params.bucket_us
-        if bucket != whole[OPEN]:
+        if whole[OPEN] == MISSING or not 0 <= ts - whole[OPEN] * params.bucket_us < params.bucket_us:
             if whole[OPEN] != MISSING:
                 close_bucket(state, out, column)
                 column += 1
-            whole[OPEN] = bucket
+            whole[OPEN] = ts // params.bucket_us
         last = whole[LAST]
         new = 0
         while new in (last, whole[VALID]):
             new += 1
-        bid, ask = 4 * new * most, (4 * new + 2) * most
-        bids = clean(chunk.bid_price, chunk.bid_size, chunk.bid_start[i], chunk.bid_stop[i], books, bid, most)
-        asks = clean(chunk.ask_price, chunk.ask_size, chunk.ask_start[i], chunk.ask_stop[i], books, ask, most)
+        book = books[new]
+        levels = slice(chunk.bid_start[i], chunk.bid_stop[i])
+        bids, bids_ordered = keep(chunk.bid_price[levels], chunk.bid_size[levels], book[0], book[1], 1.0)
+        levels = slice(chunk.ask_start[i], chunk.ask_stop[i])
+        asks, asks_ordered = keep(chunk.ask_price[levels], chunk.ask_size[levels], book[2], book[3], -1.0)
         counts[new, 0], counts[new, 1] = bids, asks
         is_duplicate = _is_repeat(state, new, chunk.nonce[i]) and not is_broken(whole[LAST_TS], ts, breaks)
         whole[LAST_TS], whole[LAST_NONCE] = ts, chunk.nonce[i]
@@ -354,20 +346,20 @@ def pass_books(
             values[DUP] += 1.0
             continue
         whole[LAST] = new
-        if not (is_ordered(books, bid, bids, 1.0) and is_ordered(books, ask, asks, -1.0)):
+        if not (bids_ordered and asks_ordered):
             values[MALFORMED] += 1.0
         elif bids == 0 or asks == 0:
             values[ONESIDED] += 1.0
-        elif books[bid] > books[ask]:
+        elif book[0, 0] > book[2, 0]:
             values[CROSSED] += 1.0
-        elif books[bid] == books[ask]:
+        elif book[0, 0] == book[2, 0]:
             values[LOCKED] += 1.0
         else:
             _take_valid(state, params, breaks, new, ts)
             _take_lag(values, ts, chunk.exchange_ms[i])
             if params.has_quotes:
                 quotes.ts[quoted] = ts
-                quotes.bid[quoted] = books[bid]
-                quotes.ask[quoted] = books[ask]
+                quotes.bid[quoted] = book[0, 0]
+                quotes.ask[quoted] = book[2, 0]
                 quoted += 1
     return column, quoted

@@ -7,8 +7,6 @@ Edges:    a book of the trade's own instant does not prevail; the last bucket st
 Source:   Lee & Ready (1991) for the quote rule, Roll (1984), Huang & Stoll (1996).
 """
 
-# ruff: noqa: PLR0917 -- compiled code takes arrays and numbers rather than objects
-
 from __future__ import annotations
 
 import math
