@@ -86,8 +86,9 @@ def _silver_frames(
 def bars(*, silver: Path, config: Path | None, watermark: int | None, out: Path) -> None:
     """Bars of every duration, in one table with the column `bar_us`."""
     from fluxforge_assets.bars import compute_bars
+    from fluxforge_assets.features.window import rules
 
-    _from_silver(compute_bars, "bars", silver=silver, config=config, watermark=watermark, out=out)
+    _from_silver(compute_bars, "bars", rules, silver=silver, config=config, watermark=watermark, out=out)
 
 
 @command.command()
@@ -98,24 +99,26 @@ def bars(*, silver: Path, config: Path | None, watermark: int | None, out: Path)
 def labels(*, silver: Path, config: Path | None, watermark: int | None, out: Path) -> None:
     """Labels of every silver row. Each column looks ahead: never join them into a feature matrix as inputs."""
     from fluxforge_assets.labels import compute_labels
+    from fluxforge_assets.labels.forward import NEEDED
 
-    _from_silver(compute_labels, "labels", silver=silver, config=config, watermark=watermark, out=out)
+    _from_silver(compute_labels, "labels", lambda _: NEEDED, silver=silver, config=config, watermark=watermark, out=out)
 
 
 def _from_silver(
     compute: Callable[..., pl.DataFrame],
     what: str,
+    reads: Callable[[FeatureOptions], Iterable[str]],
     *,
     silver: Path,
     config: Path | None,
     watermark: int | None,
     out: Path,
 ) -> None:
-    """Compute a table of every instrument in a silver file."""
+    """Compute a table of every instrument in a silver file, from the columns it reads."""
     from fluxforge_assets.cli.files import by_instrument, read_options, read_table, write_atomically
 
     options = read_options(config)
-    table = read_table(silver, "silver", ("exchange", "symbol", "ts"))
+    table = read_table(silver, "silver", ("exchange", "symbol", "ts"), reads(options))
     parts = by_instrument(table, "silver")
     made = (compute(part, options=options, watermark_us=watermark) for part in parts.values())
     empty = compute(table.clear(), options=options, watermark_us=watermark)

@@ -22,8 +22,10 @@ from fluxforge_collector.errors import ConfigError, DataError, StorageError
 from fluxforge_collector.instruments import Instrument
 
 BATCH_ROWS = 16_384
+CUT_NAMES = 64  # some writers cut longer texts in their statistics
 OPTIONAL = ("timestamp", "exchange_ts", "nonce", "seq")
-ORDER = ("exchange", "symbol", "capture_ts")
+NAMES = ("exchange", "symbol")
+ORDER = ("capture_ts", "seq")
 
 
 def read_options(path: Path | None) -> FeatureOptions:
@@ -82,31 +84,49 @@ class BronzeFile:
         self._columns = [c for c in (*columns, *OPTIONAL) if c in names]
         self.row_groups: dict[Instrument, list[int]] = {}
         self._unordered: set[Instrument] = set()
+        self._mixed: set[Instrument] = set()
         self._scan()
 
     def _scan(self) -> None:
         """Find each instrument's row groups, and whether its rows are in order."""
         last: dict[Instrument, pa.Table] = {}
-        columns = [*ORDER, *(["seq"] if "seq" in self._columns else [])]
         for group in range(self._file.num_row_groups):
-            rows = self._read([group], columns)
-            for instrument in _instruments(rows, self.what):
+            alone = self._only_instrument(group)
+            rows = self._read([group], [c for c in self._columns if c in ORDER or (not alone and c in NAMES)])
+            for instrument in [alone] if alone else _instruments(rows, self.what):
                 self.row_groups.setdefault(instrument, []).append(group)
-                own = _only(rows, instrument).select(columns[2:])
+                if not alone:
+                    self._mixed.add(instrument)
+                own = _only(rows, instrument, is_mixed=not alone).select([c for c in ORDER if c in self._columns])
                 joined = pa.concat_tables([last[instrument], own]) if instrument in last else own
                 if not _is_ascending(joined, self.what):
                     self._unordered.add(instrument)
                 last[instrument] = own.slice(len(own) - 1)
 
+    def _only_instrument(self, group: int) -> Instrument | None:
+        """The instrument of all rows of a row group, where its statistics prove it."""
+        found = []
+        metadata = self._file.metadata.row_group(group)
+        columns = {metadata.column(i).path_in_schema: metadata.column(i) for i in range(metadata.num_columns)}
+        for name in NAMES:
+            statistics = columns[name].statistics
+            is_one = statistics is not None and statistics.has_min_max and statistics.min == statistics.max
+            if not is_one or statistics.null_count != 0 or len(str(statistics.min)) >= CUT_NAMES:
+                return None
+            found.append(str(statistics.min))
+        return Instrument(*found)
+
     def batches(self, instrument: Instrument) -> Iterator[pa.RecordBatch]:
         """The instrument's rows, ascending. Raises: DataError where they cannot be put in order."""
         groups = self.row_groups.get(instrument, [])
+        is_mixed = instrument in self._mixed
         if instrument in self._unordered:
-            yield from batches_of(in_order(_only(self._read(groups, self._columns), instrument), self.what))
+            rows = _only(self._read(groups, self._columns), instrument, is_mixed=is_mixed)
+            yield from batches_of(in_order(rows, self.what))
             return
         try:
             for batch in self._file.iter_batches(BATCH_ROWS, row_groups=groups, columns=self._columns):
-                own = _only(batch, instrument)
+                own = _only(batch, instrument, is_mixed=is_mixed)
                 if len(own):
                     yield own
         except (pa.ArrowInvalid, OSError) as error:
@@ -119,14 +139,18 @@ class BronzeFile:
             raise DataError(f"{self.what}: cannot read {self.path}: {first_line(error)}", "check the file") from None
 
 
-def read_table(path: Path, what: str, columns: tuple[str, ...]) -> pl.DataFrame:
-    """A whole Parquet file. Raises: DataError where it cannot be read or lacks a column."""
+def read_table(path: Path, what: str, needed: tuple[str, ...], optional: Iterable[str] = ()) -> pl.DataFrame:
+    """Columns of a Parquet file: those needed, and the optional ones it has.
+
+    Raises: DataError where it cannot be read or lacks a column.
+    """
     file = open_parquet(path, what)
-    missing = [c for c in columns if c not in file.schema_arrow.names]
+    names = file.schema_arrow.names
+    missing = [c for c in needed if c not in names]
     if missing:
         raise DataError(f"{what}: {path} has no column {', '.join(missing)}", "name a file that `compute` can use")
     try:
-        return pl.DataFrame(file.read())
+        return pl.DataFrame(file.read([*needed, *(c for c in optional if c in names and c not in needed)]))
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{what}: cannot read {path}: {first_line(error)}", "check the file") from None
 
@@ -137,6 +161,8 @@ def by_instrument(frame: pl.DataFrame, what: str) -> dict[Instrument, pl.DataFra
     if names.null_count().sum_horizontal().item():
         raise DataError(f"{what}: exchange or symbol is null", "name the instrument in every row")
     keyed = frame.with_columns(names)
+    if names.n_unique() == 1:
+        return {Instrument(*names.row(0)): keyed}
     parts = keyed.partition_by("exchange", "symbol", as_dict=True)
     return {Instrument(*map(str, key)): parts[key] for key in sorted(parts)}
 
@@ -190,10 +216,13 @@ def _instruments(rows: pa.Table, what: str) -> list[Instrument]:
     return sorted(Instrument(str(e), str(s)) for e, s in pairs)
 
 
-def _only(rows: pa.Table | pa.RecordBatch, instrument: Instrument) -> pa.Table | pa.RecordBatch:
+def _only(rows: pa.Table | pa.RecordBatch, instrument: Instrument, *, is_mixed: bool) -> pa.Table | pa.RecordBatch:
     """The rows of one instrument."""
-    own = pc.and_(
-        pc.equal(rows["exchange"], pa.scalar(instrument.exchange)),
-        pc.equal(rows["symbol"], pa.scalar(instrument.symbol)),
+    if not is_mixed:
+        return rows
+    return rows.filter(
+        pc.and_(
+            pc.equal(rows["exchange"], pa.scalar(instrument.exchange)),
+            pc.equal(rows["symbol"], pa.scalar(instrument.symbol)),
+        )
     )
-    return rows if pc.all(own).as_py() else rows.filter(own)
