@@ -21,9 +21,7 @@ def cut(part: Part, chosen: slice) -> Part:
 
 
 def join_parts(parts: list[Part]) -> Part:
-    """Parts one after another."""
-    if len(parts) == 1:
-        return parts[0]
+    """Parts one after another, in arrays of their own."""
     return type(parts[0])._make(np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True))
 
 
@@ -59,7 +57,7 @@ class BookStream:
         self._breaks = breaks.book
         self._shape = (options.depth, options.ofi_levels)
         self._state = book_pass.fresh_state(*self._shape)
-        self._closed = book_pass.room(0, *self._shape)
+        self._closed = [book_pass.room(0, *self._shape)]
         self.quotes = _quotes(0)
 
     def take(self, chunk: BookChunk) -> None:
@@ -72,15 +70,19 @@ class BookStream:
         fresh = Quotes._make(array[held:] for array in quotes)
         closed, quoted = book_pass.pass_books(chunk, self._state, self._params, self._breaks, out, fresh)
         self.quotes = Quotes._make(array[: held + quoted] for array in quotes)
-        self._closed = join_parts([self._closed, cut(out, slice(0, closed))])
+        self._closed.append(cut(out, slice(0, closed)))
+
+    def __len__(self) -> int:
+        return sum(len(part.bucket) for part in self._closed)
 
     def release(self, before: int) -> book_pass.Closed:
         """The buckets before an index, all of whose events are known to have been taken."""
         if MISSING < self._state.whole[book_pass.OPEN] < before:
             out = book_pass.room(1, *self._shape)
             book_pass.close_bucket(self._state, out, 0)
-            self._closed = join_parts([self._closed, out])
-        released, self._closed = split_parts(self._closed, before)
+            self._closed.append(out)
+        released, later = split_parts(join_parts(self._closed), before)
+        self._closed = [later]
         return released
 
 
@@ -91,7 +93,7 @@ class TradeStream:
         self._params = TradeParams(options.bucket_us, options.large_trade_notional, options.side_fallback == "quote")
         self._breaks = breaks
         self._state = trade_pass.fresh_state()
-        self._closed = trade_pass.room(0)
+        self._closed = [trade_pass.room(0)]
 
     def take(self, chunk: TradeChunk, quotes: Quotes) -> None:
         """Take the trades of a chunk, none earlier than those before, with the quotes that prevail for them."""
@@ -99,15 +101,19 @@ class TradeStream:
         closed = trade_pass.pass_trades(
             chunk, quotes, self._state, self._params, self._breaks.trades, self._breaks.book, out
         )
-        self._closed = join_parts([self._closed, cut(out, slice(0, closed))])
+        self._closed.append(cut(out, slice(0, closed)))
+
+    def __len__(self) -> int:
+        return sum(len(part.bucket) for part in self._closed)
 
     def release(self, before: int) -> trade_pass.Closed:
         """The buckets before an index, all of whose trades are known to have been taken."""
         if MISSING < self._state.whole[trade_pass.OPEN] < before:
             out = trade_pass.room(1)
             trade_pass.close_bucket(self._state, out, 0)
-            self._closed = join_parts([self._closed, out])
-        released, self._closed = split_parts(self._closed, before)
+            self._closed.append(out)
+        released, later = split_parts(join_parts(self._closed), before)
+        self._closed = [later]
         return released
 
 

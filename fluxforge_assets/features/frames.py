@@ -22,7 +22,12 @@ def empty_frame(columns: Sequence[Column]) -> pl.DataFrame:
 
 
 def _series(column: Column, values: npt.NDArray[np.generic]) -> pl.Series:
-    if values.dtype == np.float64 and np.isinf(values).any():
-        values = np.where(np.isinf(values), np.nan, values)
-    series = pl.Series(column.name, values, nan_to_null=True)
+    if isinstance(values, pl.Series) or values.dtype != np.float64:
+        series = pl.Series(column.name, values)
+    else:
+        is_finite = np.isfinite(values)
+        if is_finite.all():
+            series = pl.Series(column.name, values)
+        else:
+            series = pl.Series(column.name, np.where(is_finite, values, np.nan), nan_to_null=True)
     return series if column.dtype is Dtype.F64 else series.cast(column.dtype.polars)

@@ -33,16 +33,13 @@ from fluxforge_assets.features.past import Past, past_of, stored_of
 from fluxforge_assets.features.registry import AGE, STATIC
 from fluxforge_assets.features.returns import return_products
 from fluxforge_assets.features.rolling import rolling_values
-from fluxforge_assets.features.rows import Rows, join_rows
+from fluxforge_assets.features.rows import Rows
 from fluxforge_assets.features.stream import rows_of
 from fluxforge_assets.tables import Kind
 from fluxforge_collector.config.features import FeatureOptions
 
 Float64Array = npt.NDArray[np.float64]
 Values = dict[str, Any]
-
-BLOCK_ROWS = 8192
-"""Rows assembled at once: enough to spread the cost of each column's call, few enough to bound memory."""
 
 
 def compute_silver(
@@ -113,7 +110,10 @@ def silver_frames(
         from_us = int(history["ts"].max())  # type: ignore[arg-type]
     past = past_of(history, options, from_us)
     first_us = from_us if history is not None else None
-    for rows in _blocks(_between(part, first_us, watermark_us) for part in parts):
+    for part in parts:
+        rows = _between(part, first_us, watermark_us)
+        if not len(rows):
+            continue
         values = _values(rows, past, names)
         start = 0 if from_us is None else int(np.searchsorted(rows.ts, from_us, "right"))
         if start < len(rows):
@@ -176,16 +176,3 @@ def _between(rows: Rows, after_us: int | None, watermark_us: int | None) -> Rows
     start = 0 if after_us is None else int(np.searchsorted(rows.ts, after_us, "right"))
     stop = len(rows) if watermark_us is None else int(np.searchsorted(rows.ts, watermark_us, "right"))
     return rows if (start, stop) == (0, len(rows)) else rows.cut(slice(start, max(start, stop)))
-
-
-def _blocks(parts: Iterable[Rows]) -> Iterator[Rows]:
-    """Rows in blocks of about `BLOCK_ROWS`."""
-    held: list[Rows] = []
-    for part in parts:
-        if len(part):
-            held.append(part)
-        if sum(map(len, held)) >= BLOCK_ROWS:
-            yield join_rows(held)
-            held = []
-    if held:
-        yield join_rows(held)

@@ -13,6 +13,8 @@ from fluxforge_assets.kernels.book_pass import BookChunk
 from fluxforge_assets.kernels.trade_pass import TradeChunk
 from fluxforge_collector.config.features import FeatureOptions
 
+BLOCK_ROWS = 8192
+"""Rows made at once, about: enough to spread the cost of each column's call, few enough to bound memory."""
 _FAR = int(np.iinfo(np.int64).max)
 
 
@@ -47,7 +49,7 @@ def rows_of(
     has_changes: bool,
     has_resilience: bool,
 ) -> Iterator[Rows]:
-    """Rows in order, as soon as no event still to come can change them."""
+    """Rows in order, in blocks, each when no event still to come can change it."""
     books = BookStream(
         options,
         breaks,
@@ -70,8 +72,10 @@ def rows_of(
         upto = int(chunk.ts[-1])
         for part in feed.until(upto):
             trades.take(part, books.quotes)
-        yield complete(upto // options.bucket_us)
+        if max(len(books), len(trades)) >= BLOCK_ROWS:
+            yield complete(upto // options.bucket_us)
     for part in feed.until(_FAR):
         trades.take(part, books.quotes)
-        yield complete(int(part.ts[-1]) // options.bucket_us)
+        if len(trades) >= BLOCK_ROWS:
+            yield complete(int(part.ts[-1]) // options.bucket_us)
     yield complete(_FAR)

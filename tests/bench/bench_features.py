@@ -5,7 +5,6 @@ process with its parts interleaved, in CPU time, as a median; figures in seconds
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -152,7 +151,9 @@ def backfill_here(folder: Path, families: str, out: Path) -> None:
         rows += frame.height
     if writer is not None:
         writer.close()
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not getrusage: its peak survives the exec and would be the parent's.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    peak_mb = int(status["VmHWM"].split()[0]) / 1024
     print(json.dumps({"cpu_s": time.process_time(), "peak_rss_mb": peak_mb, "silver_rows": rows}))
 
 
