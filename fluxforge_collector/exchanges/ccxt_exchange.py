@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -16,12 +17,12 @@ from fluxforge_collector.errors import ConfigError
 from fluxforge_collector.exchanges.address import point_at
 from fluxforge_collector.exchanges.ccxt_feed import Feed
 from fluxforge_collector.exchanges.dialects import dialect_of
-from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.gaps import Gap, Stream
 from fluxforge_collector.exchanges.normalise import contract_of
-from fluxforge_collector.exchanges.recorder import Ends, Market, Recorder
+from fluxforge_collector.exchanges.recorder import Ends, Market, Recorder, Start
 from fluxforge_collector.exchanges.tap import require_internals, tapped
 from fluxforge_collector.reconnect import Backoff, is_permanent, retry_after_s
-from fluxforge_collector.records import Channel
+from fluxforge_collector.records import Channel, GapReason
 
 log = structlog.get_logger()
 
@@ -85,27 +86,35 @@ def options_of(exchange: str, settings: Exchange) -> dict[str, Any]:
 class CcxtExchange:
     """Collects one exchange until cancelled; `refuse` is told once of each thing that can never be had."""
 
-    def __init__(self, exchange: str, settings: Exchange, ends: Ends, refuse: Callable[[str], None]) -> None:
+    def __init__(self, exchange: str, settings: Exchange, ends: Ends, *, refuse: Callable[[str], None]) -> None:
         self._id = exchange
         self._settings = settings
         self._ends = ends
         self._refuse = refuse
-        self._since_us = 0
         self._log = log.bind(exchange=exchange)
 
-    async def run(self) -> None:
+    async def run(self, start: Start) -> None:
         """Load the markets, then run every feed. Returns only where nothing can be collected at all."""
-        self._since_us = self._ends.clock.capture_us()
         loaded = self._make()
         try:
             if not await self._load_markets(loaded):
                 return
+        except asyncio.CancelledError:
+            self._write_absence(start)
+            raise
         finally:
             await loaded.close()
         streams = self._checked(streams_of(self._settings), loaded.markets)
         async with asyncio.TaskGroup() as feeds:
             for share in shards(streams, self._settings.streams_per_connection):
-                feeds.create_task(self._keep_feed(loaded, share))
+                feeds.create_task(self._keep_feed(loaded, share, start))
+
+    def _write_absence(self, start: Start) -> None:
+        """The exchange was never reached: that is a gap of every stream."""
+        now_us = self._ends.clock.capture_us()
+        if not start.is_negligible(now_us):
+            for stream in streams_of(self._settings):
+                self._ends.write_gap(self._id, stream, Gap(start.since_us, start.reason, "no markets"), now_us)
 
     def _make(self) -> Any:
         exchange = tapped(self._id)(options_of(self._id, self._settings))
@@ -131,6 +140,7 @@ class CcxtExchange:
                 await asyncio.sleep(delay_s)
             else:
                 self._log.info("markets loaded", markets=len(exchange.markets))
+                gc.freeze()  # the markets stay: no need to look through them for garbage again and again
                 return True
 
     def _checked(self, streams: list[Stream], markets: Mapping[str, Any]) -> list[Stream]:
@@ -140,23 +150,23 @@ class CcxtExchange:
                 self._refuse(unknown_symbol(self._id, symbol, markets))
         return [stream for stream in streams if stream.symbol in markets]
 
-    async def _keep_feed(self, loaded: Any, streams: list[Stream]) -> None:
+    async def _keep_feed(self, loaded: Any, streams: list[Stream], start: Start) -> None:
         """Run one feed; where it breaks for a reason nobody foresaw, make it anew."""
         backoff, loop = Backoff(), asyncio.get_running_loop()
         while True:
             exchange = self._make()
             exchange.set_markets_from_exchange(loaded)
-            feed = self._feed(exchange, streams)
+            feed = self._feed(exchange, streams, start)
             began = loop.time()
             try:
                 await feed.run()
             except* Exception as group:  # noqa: BLE001  # a broken feed must not end the others
                 why = "; ".join(f"{type(e).__name__}: {e}"[:200] for e in group.exceptions)
                 self._log.exception("feed broke", why=why)
-            self._since_us = self._ends.clock.capture_us()
+            start = Start(self._ends.clock.capture_us(), GapReason.DISCONNECT, is_first=False)
             await asyncio.sleep(backoff.next_delay_s(healthy_s=loop.time() - began))
 
-    def _feed(self, exchange: Any, streams: list[Stream]) -> Feed:
+    def _feed(self, exchange: Any, streams: list[Stream], start: Start) -> Feed:
         dialect = dialect_of(self._id)
         markets = {
             stream.symbol: Market(exchange.markets[stream.symbol]["id"], contract_of(exchange.markets[stream.symbol]))
@@ -170,7 +180,7 @@ class CcxtExchange:
             depth=depth,
             dialect=dialect,
             ends=self._ends,
-            since_us=self._since_us,
+            start=start,
         )
         exchange.record_with(recorder, is_full_diff=dialect.is_full_diff)
         return Feed(

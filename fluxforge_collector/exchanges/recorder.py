@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from fluxforge_collector.clock import Clock
 from fluxforge_collector.exchanges.dialects import Dialect
@@ -96,11 +96,34 @@ class Ends:
     next_conn: Callable[[], int]
     tally: Tally
 
+    def write_gap(self, exchange: str, stream: Stream, gap: Gap, end_us: int) -> None:
+        """Hand on the row of a gap that ends."""
+        self.tally.gaps[exchange, gap.reason] += 1
+        seq = self.next_seq()
+        self.emit(
+            GapRecord(exchange, stream.symbol, stream.channel, gap.start_us, end_us, gap.reason, None, gap.detail, seq)
+        )
+
+
+class Start(NamedTuple):
+    """Since when a feed's streams were not recorded, capture time in microseconds, and why.
+
+    `is_first`: nothing was recorded before either, so the first moments are no loss.
+    """
+
+    since_us: int
+    reason: GapReason
+    is_first: bool
+
+    def is_negligible(self, end_us: int) -> bool:
+        """Whether an absence until `end_us` is only that of a first start."""
+        return self.is_first and end_us - self.since_us < START_GRACE_US
+
 
 class Recorder:
     """Makes the records of one feed: the streams in `asked`, whose symbols are all in `markets`.
 
-    Nothing has been recorded since `since_us`, capture time; where that stays so for long, it becomes a gap.
+    What was not recorded since `start`, until each stream begins to flow, is a gap.
     """
 
     def __init__(
@@ -112,13 +135,14 @@ class Recorder:
         depth: int,
         dialect: Dialect,
         ends: Ends,
-        since_us: int,
+        start: Start,
     ) -> None:
         self.exchange = exchange
         self.is_stopped = False
         self._depth = depth
         self._dialect = dialect
         self._ends = ends
+        self._start = start
         self._markets = markets
         self._symbols = {market.market_id: symbol for symbol, market in markets.items()}
         self._gaps = GapLedger()
@@ -126,7 +150,7 @@ class Recorder:
         self._frame: _Frame | None = None
         self._streams = {stream: _Seen(seen_s=ends.clock.monotonic()) for stream in asked}
         for stream in self._streams:
-            self._gaps.open(stream, since_us, GapReason.DISCONNECT, "not yet delivered")
+            self._gaps.open(stream, start.since_us, start.reason)
 
     # connections
 
@@ -355,23 +379,8 @@ class Recorder:
             self._write_gap(stream, gap, end_us)
 
     def _write_gap(self, stream: Stream, gap: Gap, end_us: int) -> None:
-        is_first = self._streams[stream].last_us is None
-        if is_first and end_us - gap.start_us < START_GRACE_US:
-            return  # an orderly start: nothing was here before
-        self._ends.tally.gaps[self.exchange, gap.reason] += 1
-        self._ends.emit(
-            GapRecord(
-                self.exchange,
-                stream.symbol,
-                stream.channel,
-                gap.start_us,
-                end_us,
-                gap.reason,
-                None,
-                gap.detail,
-                self._ends.next_seq(),
-            )
-        )
+        if self._streams[stream].last_us is not None or not self._start.is_negligible(end_us):
+            self._ends.write_gap(self.exchange, stream, gap, end_us)
 
     def stop(self) -> None:
         """Nothing more is recorded; gaps still open end now."""

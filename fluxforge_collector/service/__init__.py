@@ -6,22 +6,23 @@ import asyncio
 import itertools
 from typing import Any
 
+import pyarrow as pa
 import structlog
 
 from fluxforge_collector.clock import Clock, SystemClock
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import ConfigError, FeedError, StorageError
 from fluxforge_collector.exchanges.ccxt_exchange import CcxtExchange, check_known, streams_of
-from fluxforge_collector.exchanges.recorder import Ends
+from fluxforge_collector.exchanges.recorder import Ends, Start
 from fluxforge_collector.health import serve_health
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.metrics import Tally, registry_of
 from fluxforge_collector.queue import RecordQueue
-from fluxforge_collector.records import GapRecord
+from fluxforge_collector.records import GapReason, GapRecord
 from fluxforge_collector.segments.names import SourcePaths
 from fluxforge_collector.segments.recovery import recover
 from fluxforge_collector.segments.writer import SegmentWriter
-from fluxforge_collector.service.absence import ClockGuard, absence, last_manifest
+from fluxforge_collector.service.absence import ClockGuard, last_manifest, start_of
 from fluxforge_collector.service.report import CollectReport, report_of
 from fluxforge_collector.service.writing import Writing
 
@@ -60,6 +61,7 @@ class _Collector:
         self._clock = clock
         self._tally = tally
         self._next_seq = itertools.count().__next__
+        self._start = Start(0, GapReason.DISCONNECT, is_first=True)
         ingestion = config.ingestion
         self._queue = RecordQueue(
             ingestion.queue_maxsize, ingestion.queue_max_mb << 20, next_seq=self._next_seq, tally=tally
@@ -94,14 +96,13 @@ class _Collector:
         return report_of(self._tally, self._clock.monotonic() - began)
 
     def _open_writer(self) -> SegmentWriter:
-        """Recover what an earlier run left, say how long nothing was collected, and open the first segment."""
+        """Recover what an earlier run left, see since when nothing was collected, and open the first segment."""
+        # pyarrow looks for pandas when first used, which takes seconds: before the first frame comes, not after
+        pa.array([0])
         root, ingestion = self._config.root, self._config.ingestion
-        recovered = recover(root, SOURCE, ingestion, self._clock)
-        if not recovered:
-            # after a crash, recovery itself has said since when nothing was collected
-            last = last_manifest(SourcePaths(root, SOURCE), ingestion.collector)
-            for gap in absence(last, self._clock.capture_us(), self._instruments, self._next_seq):
-                self._put_gap(gap)
+        recover(root, SOURCE, ingestion, self._clock)
+        last = last_manifest(SourcePaths(root, SOURCE), ingestion.collector)
+        self._start = start_of(last, self._clock.capture_us())
         return SegmentWriter(root, SOURCE, ingestion, self._clock)
 
     def _put_gap(self, gap: GapRecord) -> None:
@@ -119,7 +120,7 @@ class _Collector:
         )
         async with asyncio.TaskGroup() as exchanges:
             for name, settings in self._config.exchanges.items():
-                exchanges.create_task(CcxtExchange(name, settings, ends, self._refuse).run())
+                exchanges.create_task(CcxtExchange(name, settings, ends, refuse=self._refuse).run(self._start))
         raise FeedError("there is nothing to collect", "; ".join(self._tally.refused) or "name symbols to collect")
 
     def _refuse(self, what: str) -> None:

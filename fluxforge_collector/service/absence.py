@@ -10,6 +10,7 @@ import structlog
 
 from fluxforge_collector.clock import Clock
 from fluxforge_collector.errors import DataError, ManifestError
+from fluxforge_collector.exchanges.recorder import Start
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import GapReason, GapRecord
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
@@ -39,16 +40,11 @@ def _newest_archives(paths: SourcePaths) -> list[Path]:
     return sorted(paths.archive_dir.glob("date=*"), reverse=True)[:2]
 
 
-def absence(
-    last: Manifest | None, now_us: int, instruments: Iterable[Instrument], next_seq: Callable[[], int]
-) -> list[GapRecord]:
-    """The gap of each instrument since the last segment's end: the collector was stopped, or died between segments."""
-    if last is None or last.to_us >= now_us:
-        return []
-    reason = GapReason.SHUTDOWN if last.final else GapReason.CRASH
-    return [
-        GapRecord(*instrument, "all", last.to_us, now_us, reason, None, None, next_seq()) for instrument in instruments
-    ]
+def start_of(last: Manifest | None, now_us: int) -> Start:
+    """Since when nothing was collected: the last segment's end, orderly or not; now where there is none."""
+    if last is None:
+        return Start(now_us, GapReason.DISCONNECT, is_first=True)
+    return Start(last.to_us, GapReason.SHUTDOWN if last.final else GapReason.CRASH, is_first=False)
 
 
 class ClockGuard:

@@ -41,10 +41,7 @@ class Writing:
         while True:
             self._append(await self._queue.get_batch(_BATCH))
             if self._writer.is_rotation_due():
-                # everything captured before the segment's end is in the queue by now
-                self._append(self._queue.take())
-                await self._persist(self._writer.rotate)
-                self._tally.segments += 1
+                await self._rotate()
                 self.on_rotated()
             elif self._writer.is_flush_due():
                 began = self._clock.monotonic()
@@ -54,10 +51,18 @@ class Writing:
 
     async def finish(self) -> Manifest:
         """Write what is left and seal the last segment."""
+        while self._writer.is_rotation_due():
+            await self._rotate()
         self._append(self._queue.take())
         manifest: Manifest = await self._persist(self._writer.close)
         self._tally.segments += 1
         return manifest
+
+    async def _rotate(self) -> None:
+        # everything captured before the segment's end is in the queue by now
+        self._append(self._queue.take())
+        await self._persist(self._writer.rotate)
+        self._tally.segments += 1
 
     def _append(self, records: list[Any]) -> None:
         try:

@@ -1,6 +1,7 @@
 """What tests of the collector share: a lake's rows, waiting for what must come, the simulated exchange's configuration."""
 
 import asyncio
+import socket
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -91,6 +92,14 @@ class Running:
 
     def gaps(self, exchange, reason):
         return self.tally.gaps[exchange, reason]
+
+
+@pytest.fixture
+def unused_port():
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture
