@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
+from fluxforge_assets.cli.times import instant_us, length_us
 from fluxforge_collector.errors import DataError, FluxForgeError, StorageError
 
 if TYPE_CHECKING:
     import polars as pl
     from matplotlib.figure import Figure
 
+    from fluxforge_assets.lake.reading import Wanted
     from fluxforge_assets.plots import Format
 
-UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 MOST_BOOKS = 20_000
 CANDLES = 400
 BAR_COLUMNS = ("bar_us", "mid_open", "mid_high", "mid_low", "mid_close", "vol", "buy_vol", "sell_vol")
@@ -64,9 +64,11 @@ def command(
     if levels < 1:
         raise FluxForgeError("--levels must be at least 1", "leave it out for 10")
     named = [c.strip() for c in columns.split(",") if c.strip()] if columns else []
-    files = _files(source, config)
-    rows = _rows(files, named, depth=depth, levels=levels, where={"exchange": exchange, "symbol": symbol})
-    rows = _between(rows, last, start, end)
+    from fluxforge_assets.lake.reading import Wanted, patiently
+
+    wanted = Wanted(exchange, symbol, None, instant_us(start), instant_us(end))
+    last_us = length_us(last)
+    rows = patiently(lambda: _rows(_opened(source, wanted, config), named, depth=depth, levels=levels, last_us=last_us))
     figure, what = _draw(rows, named, depth=depth, levels=levels, bar=bar)
     from fluxforge_assets.plots import render
 
@@ -74,117 +76,56 @@ def command(
     click.echo(f"{out}: {what}, {rows.height} rows")
 
 
-def _files(source: str, config: Path | None) -> list[Path]:
-    """The Parquet files of a path or a dataset's name. Raises: DataError where there are none."""
-    path = Path(source)
-    if path.is_file():
-        return [path]
-    roots = [path]
-    if not path.is_dir():
-        from fluxforge_assets.lake.datasets import dataset_of
-        from fluxforge_collector.config.load import load_config
+def _opened(source: str, wanted: Wanted, config: Path | None) -> pl.LazyFrame:
+    """The rows of an asset or of Parquet files. Raises: DataError where there are none."""
+    import polars as pl
 
-        if os.sep not in source or path.suffix:
-            raise DataError(f"no file or directory {source}", "name one, or a dataset such as gold/bars")
-        folder = dataset_of(source).folder
-        roots = sorted(load_config(config).root.glob(f"processed/*/{folder}"))
-    found = sorted(f for root in roots for f in root.rglob("*.parquet") if not f.name.startswith((".", "_")))
-    if not found:
-        raise DataError(f"{source} holds no Parquet files", "materialise it first, or name another path")
-    return found
+    from fluxforge_assets.lake.paths import Lake
+    from fluxforge_assets.lake.reading import known_assets, open_asset, open_path
+    from fluxforge_collector.config.load import load_config
+
+    if source in known_assets():
+        return open_asset(Lake(load_config(config).root), source, wanted)
+    try:
+        frame = open_path(Path(source).expanduser(), replace(wanted, symbol=None))
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"cannot read {source}: {str(error).strip().splitlines()[0]}", "check the files") from None
+    if wanted.symbol is None:
+        return frame
+    # files of one's own may spell a symbol either way
+    return frame.filter(pl.col("symbol").cast(pl.String).is_in([wanted.ccxt_symbol, wanted.safe_symbol]))
 
 
-def _rows(
-    files: list[Path], named: list[str], *, depth: bool, levels: int, where: dict[str, str | None]
-) -> pl.DataFrame:
+def _rows(table: pl.LazyFrame, named: list[str], *, depth: bool, levels: int, last_us: int | None) -> pl.DataFrame:
     """The columns a picture needs, of one instrument, by time. Raises: DataError where they cannot be read."""
     import polars as pl
 
-    symbols = _spellings(where["symbol"])
-    exchange = where["exchange"]
+    known = table.collect_schema().names()
+    time = "ts" if "ts" in known else "capture_ts"
+    if depth:
+        picked = {f"{s}_{q}_l{i}" for s in ("bid", "ask") for q in ("price", "size") for i in range(levels)}
+        wanted = [c for c in known if c in picked or c in {"bids", "asks"}]
+    else:
+        wanted = named or [c for c in ("mid", "mid_first", "mid_min", "mid_max", *BAR_COLUMNS) if c in known]
+    missing = [c for c in (time, "exchange", "symbol", *wanted) if c not in known]
+    if missing:
+        raise DataError(f"the data have no column {', '.join(missing)}", "see `fluxforge features` for the names")
+    keys = [pl.col("exchange").cast(pl.String), pl.col("symbol").cast(pl.String), pl.col(time).cast(pl.Int64)]
+    chosen = table.select(*keys, *(c for c in wanted if c not in {"exchange", "symbol", time}))
     try:
-        table = pl.scan_parquet(
-            [f for f in files if _may_hold(f, exchange, symbols)] or files[:1],
-            hive_partitioning=False,
-            missing_columns="insert",
-            extra_columns="ignore",
-        )
-        known = table.collect_schema().names()
-        time = "ts" if "ts" in known else "capture_ts"
-        if depth:
-            picked = {f"{s}_{q}_l{i}" for s in ("bid", "ask") for q in ("price", "size") for i in range(levels)}
-            wanted = [c for c in known if c in picked or c in {"bids", "asks"}]
-        else:
-            wanted = named or [c for c in ("mid", "mid_first", "mid_min", "mid_max", *BAR_COLUMNS) if c in known]
-        missing = [c for c in (time, "exchange", "symbol", *wanted) if c not in known]
-        if missing:
-            raise DataError(f"the data have no column {', '.join(missing)}", "see `fluxforge features` for the names")
-        keys = [pl.col("exchange").cast(pl.String), pl.col("symbol").cast(pl.String), pl.col(time).cast(pl.Int64)]
-        chosen = table.select(*keys, *(c for c in wanted if c not in {"exchange", "symbol", time}))
-        if exchange is not None:
-            chosen = chosen.filter(pl.col("exchange") == exchange)
-        if symbols:
-            chosen = chosen.filter(pl.col("symbol").is_in(sorted(symbols)))
-        rows = chosen.collect().sort(time)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"cannot read {files[0]}: {str(error).strip().splitlines()[0]}", "check the files") from None
+        if last_us is not None:
+            newest = chosen.select(pl.col(time).max()).collect().item()
+            chosen = chosen.filter(pl.col(time) > (newest or 0) - last_us)
+        rows = chosen.collect()
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"cannot read the data: {str(error).strip().splitlines()[0]}", "check the files") from None
     instruments = rows.select("exchange", "symbol").unique().sort("exchange", "symbol").rows()
     if len(instruments) > 1:
         shown = ", ".join(" ".join(i) for i in instruments[:5])
         raise DataError(f"the source holds {len(instruments)} instruments: {shown}", "name --exchange and --symbol")
-    return rows
-
-
-def _may_hold(file: Path, exchange: str | None, symbols: set[str]) -> bool:
-    """Whether a file's hive-style folders let it hold an instrument."""
-    named = dict(part.split("=", 1) for part in file.parts if "=" in part)
-    return (exchange is None or named.get("exchange", exchange) == exchange) and (
-        not symbols or named.get("symbol") is None or named["symbol"] in symbols
-    )
-
-
-def _spellings(symbol: str | None) -> set[str]:
-    """A symbol as ccxt writes it and as paths do."""
-    from fluxforge_collector.errors import InstrumentError
-    from fluxforge_collector.instruments import from_path_safe, path_safe
-
-    if symbol is None:
-        return set()
-    try:
-        return {symbol, from_path_safe(symbol)}
-    except InstrumentError:
-        return {symbol, path_safe(symbol)}
-
-
-def _between(rows: pl.DataFrame, last: str | None, start: str | None, end: str | None) -> pl.DataFrame:
-    """The rows of a range of time, under the column `ts` (or `capture_ts` for books as collected)."""
-    import polars as pl
-
-    time = "ts" if "ts" in rows.columns else "capture_ts"
-    if last is not None and rows.height:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", last)
-        if match is None:
-            raise FluxForgeError(f"{last!r} is no length of time", "write it like 30s, 10m, 4h or 2d")
-        newest = int(rows[time][-1])
-        rows = rows.filter(pl.col(time) > newest - float(match[1]) * UNITS_US[match[2]])
-    if start is not None:
-        rows = rows.filter(pl.col(time) >= _instant(start))
-    if end is not None:
-        rows = rows.filter(pl.col(time) < _instant(end))
-    if not rows.height:
+    if not instruments:
         raise DataError("there is nothing to plot in this range", "widen the range, or name another instrument")
     return rows
-
-
-def _instant(text: str) -> int:
-    """A time as µs since the epoch. Raises: FluxForgeError where it is none."""
-    if text.lstrip("-").isdigit():
-        return int(text)
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise FluxForgeError(f"{text!r} is no time", "write it like 2026-11-24T02:00") from None
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e6)
 
 
 def _draw(rows: pl.DataFrame, named: list[str], *, depth: bool, levels: int, bar: float | None) -> tuple[Figure, str]:

@@ -86,7 +86,7 @@ def small_plot(frame: pl.DataFrame, column: str | None = None) -> bytes:
     """A PNG of about 600 × 200 pixels for asset metadata: of bars their candles, else the column or the mid.
 
     Args:
-        frame: rows with `ts`; bars of one duration are drawn as candles.
+        frame: rows with `ts`; of bars the shortest are drawn, as candles.
         column: what to draw; default: the mid, or else the first column of numbers.
 
     Raises: DataError where there is nothing to draw.
@@ -97,7 +97,7 @@ def small_plot(frame: pl.DataFrame, column: str | None = None) -> bytes:
         raise DataError(f"{name}: no value to plot")
     figure, (axes,) = panels("", 2.0, width=6.0)
     if is_bars:
-        _candles(axes, frame)
+        _candles(axes, frame.filter(pl.col("bar_us") == pl.col("bar_us").min()))
     else:
         _line(axes, frame, name, LINE)
     axes.set_ylabel("mid" if is_bars else name, fontsize=8)

@@ -183,6 +183,7 @@ def folder(tmp_path):
     silver().write_parquet(tmp_path / "silver.parquet")
     pl.concat([bars(), bars(500, 5 * S)]).write_parquet(tmp_path / "bars.parquet")
     bronze().write_parquet(tmp_path / "book.parquet")
+    (tmp_path / "text.parquet").write_text("no parquet")
     for symbol in ("AAA-USD", "BBB-USD"):
         part = tmp_path / "lake" / "exchange=demo" / f"symbol={symbol}" / "date=2025-10-09"
         part.mkdir(parents=True)
@@ -215,7 +216,8 @@ def test_the_command_draws(folder, capsys, arguments, out):
     ("arguments", "out", "message"),
     [
         (["silver.parquet"], "a.pdf", ".png, .svg or .html"),
-        (["none.parquet"], "a.png", "no file"),
+        (["none.parquet"], "a.png", "there is no"),
+        (["text.parquet"], "a.png", "cannot read"),
         (["lake"], "a.png", "2 instruments"),
         (["lake", "--symbol", "CCC-USD"], "a.png", "nothing to plot"),
         (["silver.parquet", "--columns", "nope"], "a.png", "no column nope"),
