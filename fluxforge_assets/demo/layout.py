@@ -15,6 +15,8 @@ from fluxforge_collector.instruments import Instrument
 
 GENERATED = {"binanceus": ["BTC/USDT", "ETH/USDT", "SOL/USDT"], "okx": ["BTC/USDT", "ETH/USDT"]}
 RECORDED = {"binanceus": ["BTC/USDT", "ETH/USDT"]}
+CHANNELS = ("orderbook", "trades", "ticker")
+RECORDED_CHANNELS = ("orderbook", "trades")
 _HOME_KEYS = ("storage", "compute_logs", "local_artifact_storage", "schedule_storage", "run_storage")
 
 
@@ -71,12 +73,19 @@ def free_port() -> int:
         return port
 
 
-def prepare(layout: Layout, *, exchanges: Mapping[str, Sequence[str]], exchange_port: int, code_port: int) -> None:
+def prepare(
+    layout: Layout,
+    *,
+    exchanges: Mapping[str, Sequence[str]],
+    exchange_port: int,
+    code_port: int,
+    channels: Sequence[str] = CHANNELS,
+) -> None:
     """Write configuration and Dagster home. Raises: FluxForgeError where the root cannot be written."""
     try:
         for folder in (layout.lake, layout.dagster_home, layout.log("x").parent):
             folder.mkdir(parents=True, exist_ok=True)
-        layout.config.write_text(yaml.safe_dump(_config(layout, exchanges, exchange_port), sort_keys=False))
+        layout.config.write_text(yaml.safe_dump(_config(layout, exchanges, exchange_port, channels), sort_keys=False))
         (layout.dagster_home / "dagster.yaml").write_text(yaml.safe_dump(_profile(), sort_keys=False))
         server = {"host": "127.0.0.1", "port": code_port, "location_name": "fluxforge"}
         layout.workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
@@ -84,7 +93,9 @@ def prepare(layout: Layout, *, exchanges: Mapping[str, Sequence[str]], exchange_
         raise FluxForgeError(f"cannot write {layout.root}: {error}", "name a writable folder with --root") from None
 
 
-def _config(layout: Layout, exchanges: Mapping[str, Sequence[str]], port: int) -> dict[str, Any]:
+def _config(
+    layout: Layout, exchanges: Mapping[str, Sequence[str]], port: int, channels: Sequence[str]
+) -> dict[str, Any]:
     """A configuration for quick results: short segments, runs as often as they finish."""
     return {
         "lake": {"root": str(layout.lake)},

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fluxforge_assets.demo.layout import Layout, free_port, instruments_of, prepare
+from fluxforge_assets.demo.layout import CHANNELS, RECORDED_CHANNELS, Layout, free_port, instruments_of, prepare
 from fluxforge_assets.demo.processes import Process, start, wait_for_children
 from fluxforge_assets.demo.status import Status, Watch
 from fluxforge_collector.errors import FluxForgeError
@@ -81,7 +81,8 @@ def launch(
 ) -> Demo:
     """Start exchange, collector and Dagster. Raises: FluxForgeError with what went wrong, nothing left running."""
     exchange_port, code_port, page_port = free_port(), free_port(), free_port()
-    prepare(layout, exchanges=exchanges, exchange_port=exchange_port, code_port=code_port)
+    channels = RECORDED_CHANNELS if captures else CHANNELS
+    prepare(layout, exchanges=exchanges, exchange_port=exchange_port, code_port=code_port, channels=channels)
     page = None if headless else f"http://127.0.0.1:{page_port}"
     demo = Demo(
         layout,

@@ -32,6 +32,7 @@ class Connection:
         self._wake = asyncio.Event()
         self._settled: dict[bytes, asyncio.Event] = {}
         self._pings = 0
+        self._is_released = False
 
     def put(self, text: str) -> None:
         """Queue one text frame."""
@@ -41,6 +42,8 @@ class Connection:
 
     async def settle(self) -> None:
         """Wait until the client has taken everything queued so far: its pong comes after them. Returns if it ends."""
+        if self._is_released:
+            return
         self._pings += 1
         token = b"settle %d" % self._pings
         self._settled[token] = event = asyncio.Event()
@@ -76,6 +79,7 @@ class Connection:
 
     def release(self) -> None:
         """Let everyone go who waits for this connection's client."""
+        self._is_released = True
         for event in self._settled.values():
             event.set()
 
