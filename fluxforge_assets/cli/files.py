@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -38,7 +40,7 @@ def read_options(path: Path | None) -> FeatureOptions:
         return FeatureOptions(families="all")
     if not path.is_file():
         raise ConfigError(f"no configuration file {path}", "name a YAML or JSON file")
-    values = read_file(path)
+    values = _read_json(path) if path.suffix == ".json" else read_file(path)
     if values.keys() & Config.model_fields.keys():
         return load_config(path).etl.channels.orderbook.processor_options
     try:
@@ -46,6 +48,17 @@ def read_options(path: Path | None) -> FeatureOptions:
     except ValidationError as error:
         remedy = "use the keys of processor_options, or a whole fluxforge.yaml"
         raise ConfigError(describe(error, FeatureOptions, {}, str(path)), remedy) from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file, which may be indented by tabs as no YAML is. Raises: ConfigError."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} is not valid JSON: {first_line(error)}", "correct the file") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no keys", "write an object of options")
+    return values
 
 
 def open_parquet(path: Path, what: str) -> pq.ParquetFile:

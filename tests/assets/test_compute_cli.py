@@ -174,6 +174,8 @@ def test_without_families_all_are_computed_and_named_ones_are_kept(folder):
     assert "resil_spread_5s" in run(folder, "silver", book="book.parquet").columns
     (folder / "core.yaml").write_text("families: core\nmax_levels: 2\nofi_levels: 2\n")
     assert "resil_spread_5s" not in run(folder, "silver", book="book.parquet", config=folder / "core.yaml").columns
+    (folder / "tabs.json").write_text('{\n\t"max_levels": 3,\n\t"ofi_levels": 2\n}')
+    assert "bid_price_l2" in run(folder, "silver", book="book.parquet", config=folder / "tabs.json").columns
     (folder / "whole.yaml").write_text(
         "etl: {channels: {orderbook: {processor_options: {max_levels: 3, ofi_levels: 2}}}}\n"
     )
@@ -213,9 +215,13 @@ def test_bad_configurations_are_one_line(folder, capsys):
     (folder / "typo.json").write_text('{"max_level": 5}')
     (folder / "broken.yaml").write_text("max_levels: [")
     (folder / "wrong.yaml").write_text("horizons: [5, 1]")
+    (folder / "broken.json").write_text('{"max_levels": }')
+    (folder / "list.json").write_text("[1]")
     read = {"book": "book.parquet"}
     assert "did you mean 'max_levels'" in fails(capsys, folder, "silver", config=folder / "typo.json", **read)
     assert "not valid YAML" in fails(capsys, folder, "silver", config=folder / "broken.yaml", **read)
+    assert "not valid JSON" in fails(capsys, folder, "silver", config=folder / "broken.json", **read)
+    assert "no keys" in fails(capsys, folder, "silver", config=folder / "list.json", **read)
     assert "increasing" in fails(capsys, folder, "silver", config=folder / "wrong.yaml", **read)
     assert "no configuration file" in fails(capsys, folder, "silver", config=folder / "none.yaml", **read)
 

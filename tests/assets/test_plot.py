@@ -238,3 +238,15 @@ def test_a_wrong_request_is_one_line_and_no_file(folder, capsys, arguments, out,
     assert len(lines) == 1
     assert message in lines[0]
     assert not (folder / out).exists()
+
+
+def test_a_dataset_of_the_lake_by_its_name(tmp_path):
+    folder = (
+        tmp_path / "processed" / "ccxt" / "orderbook" / "hf" / "exchange=demo" / "symbol=AAA-USD" / "date=2025-10-09"
+    )
+    folder.mkdir(parents=True)
+    silver().write_parquet(folder / f"part-{T0}-{T0 + 600 * S}-0123456789ab.parquet")
+    config = tmp_path / "fluxforge.yaml"
+    config.write_text(f"lake: {{root: {tmp_path}}}\n")
+    main(["plot", "silver/orderbook", "--symbol", "AAA/USD", "--config", str(config), "--out", str(tmp_path / "a.png")])
+    assert picture((tmp_path / "a.png").read_bytes()).shape[1] > 900
