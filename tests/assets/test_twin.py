@@ -121,6 +121,7 @@ def silver():
     def of(name):
         if name not in known:
             case = CASES[name]
+            print(f"seed {case.seed}")
             options = FeatureOptions(families="all", **(LONG | case.options))
             bronze = dirty(case.seed, options, **case.data)
             if not case.has_trades:
