@@ -165,7 +165,26 @@ def test_labels_are_the_twins(silver, name):
     assert differences(twin_labels(rows, options, watermark), labels.to_dicts()) == []
 
 
+def on_thresholds():
+    """Spreads of exactly 1 and 10 bps, trades of exactly 10 000, a notional of exactly what is offered."""
+    start = 1_723_160_400_000_000
+    key = {"exchange": "demo", "symbol": "AAA/USD", "exchange_ts": None}
+    quotes = [(99.995, 100.005), (99.95, 100.05), (99.99, 100.01)] * 20
+    book = [
+        key
+        | {"capture_ts": start + i * 300_000, "nonce": i, "seq": i, "bids": [(b, 1000 / b)], "asks": [(a, 10_000 / a)]}
+        for i, (b, a) in enumerate(quotes)
+    ]
+    amounts = [100.0, 10_000 / 100.005, 10_000 / 99.95, 99.99999]
+    trades = [
+        key | {"capture_ts": start + i * 200_000, "seq": i, "side": "buy", "price": price, "amount": amount}
+        for i, (price, amount) in enumerate(zip([100.0, 100.005, 99.95, 100.0] * 20, amounts * 20, strict=True))
+    ]
+    return Bronze(book, trades, [])
+
+
 EDGES = {
+    "on thresholds": on_thresholds(),
     "nothing at all": Bronze([], [], []),
     "one book": Bronze(dirty(1, FeatureOptions(), events=2, dirt=0).book[:1], [], []),
     "trades without a book": dirty(21, FeatureOptions(), events=300)._replace(book=[]),
