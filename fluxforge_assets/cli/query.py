@@ -7,7 +7,7 @@ import fnmatch
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,8 +106,8 @@ def rows(lake: object, dataset: str, wanted: Wanted, shape: Shape) -> pl.DataFra
         return (frame.tail(shape.limit) if shape.limit else frame).collect()
     except ColumnNotFoundError as error:
         known = _opened(lake, dataset, wanted, shape).collect_schema().names()
-        name = str(error).split("\n")[0].strip('"').split('"')[-1].replace("unable to find column ", "").strip("'\"")
-        raise _unknown_column(name.split(";")[0].strip("'\" "), known) from None
+        named = re.search(r'"([^"]+)"', str(error))
+        raise _unknown_column(named[1] if named else "?", known) from None
     except FileNotFoundError:
         raise
     except PolarsError as error:
@@ -201,7 +201,7 @@ def _show(frame: pl.DataFrame, *, is_chosen: bool, out: Path | None) -> None:
         for row in (frame.columns, *text)
     ]
     if out:
-        out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        _to_file(lambda: out.write_text("\n".join(lines) + "\n", encoding="utf-8"), out)
         return
     click.echo("\n".join(lines))
     hidden = f"; {len(widths) - shown} more columns: --columns 'a,b_*'" if shown < len(widths) else ""
@@ -241,14 +241,20 @@ def _write(frame: pl.DataFrame, form: str, out: Path | None) -> None:
     if form == "csv" and any(dtype.is_nested() for dtype in frame.dtypes):
         nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
         frame = frame.with_columns(pl.col(nested).map_elements(_json, return_dtype=pl.String))
+    if form == "parquet" and out:
+        _to_file(lambda: frame.write_parquet(out), out)
+    else:
+        text = frame.write_csv() if form == "csv" else frame.write_json() + "\n"
+        if out:
+            _to_file(lambda: out.write_text(text, encoding="utf-8"), out)
+        else:
+            sys.stdout.write(text)
+
+
+def _to_file(write: Callable[[], object], out: Path) -> None:
+    """Raises: FluxForgeError where the file cannot be written."""
     try:
-        target = out if out else sys.stdout.buffer
-        if form == "csv":
-            frame.write_csv(target)
-        elif form == "json":
-            frame.write_json(target)
-        elif out:
-            frame.write_parquet(out)
+        write()
     except OSError as error:
         raise FluxForgeError(f"cannot write {out}: {error}", "name a writable file with --out") from None
 

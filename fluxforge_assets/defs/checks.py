@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from fluxforge_assets.lake.checks import CHECKS, Stored
+from fluxforge_assets.lake.checks import CHECKS, Stored, Verdict
 from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_collector.config.model import Config
@@ -39,8 +39,22 @@ def results(lake: Lake, config: Config, dataset: Dataset, places: list[Place]) -
     ]
 
 
-def _table(verdicts: list[tuple[Place, tuple[bool, str]]]) -> str:
+def _table(verdicts: list[tuple[Place, Verdict]]) -> str:
     """Failed partitions first."""
-    rows = sorted(verdicts, key=lambda pair: pair[1][0])[:SHOWN]
-    lines = [f"| {p.date} | {p.instrument.key} | {'✓' if v[0] else '✗'} | {v[1]} |" for p, v in rows]
+    rows = sorted(verdicts, key=lambda pair: pair[1].is_passed)[:SHOWN]
+    lines = [f"| {p.date} | {p.instrument.key} | {'✓' if v.is_passed else '✗'} | {v.detail} |" for p, v in rows]
     return "\n".join(["| date | instrument | | |", "|---|---|---|---|", *lines])
+
+
+def evaluations(lake: Lake, config: Config, dataset: Dataset, places: list[Place]) -> list[dg.AssetCheckEvaluation]:
+    """The same as events, for a run that is not the asset's own."""
+    return [
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(dataset.asset_key),
+            check_name=str(result.check_name),
+            passed=result.passed,
+            metadata=result.metadata,
+            severity=result.severity,
+        )
+        for result in results(lake, config, dataset, places)
+    ]

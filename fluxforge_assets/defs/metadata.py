@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from fluxforge_assets.lake.advance import Change
 from fluxforge_assets.lake.datasets import Dataset
+from fluxforge_assets.lake.recipe import Change
 from fluxforge_assets.tables import Column
 
 if TYPE_CHECKING:
@@ -83,10 +83,15 @@ def preview(rows: pl.DataFrame, dataset: Dataset) -> str:
     names = [n for n in rows.columns if n not in {"exchange", "symbol", "date"}]
     chosen = [*dataset.key, *(n for n in names if n not in dataset.key and rows[n].null_count() < rows.height)]
     chosen = chosen[:PREVIEW_COLUMNS]
-    lines = ["| " + " | ".join(chosen) + " |", "|" + "---|" * len(chosen)]
-    for row in rows.select(chosen).tail(PREVIEW_ROWS).rows():
-        lines.append("| " + " | ".join(f"{v:.8g}" if isinstance(v, float) else str(v) for v in row) + " |")
+    shown = [[_cell(name, v) for name, v in row.items()] for row in rows.select(chosen).tail(PREVIEW_ROWS).to_dicts()]
+    lines = ["| " + " | ".join(cells) + " |" for cells in (chosen, ["---"] * len(chosen), *shown)]
     return "\n".join(lines)
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "ts":
+        return datetime.fromtimestamp(value / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]
+    return f"{value:.8g}" if isinstance(value, float) else str(value)
 
 
 def plot(rows: pl.DataFrame, columns: tuple[str, str]) -> str:

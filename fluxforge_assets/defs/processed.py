@@ -12,10 +12,11 @@ from fluxforge_assets.defs.checks import check_specs, results
 from fluxforge_assets.defs.metadata import OWNERS, column_schema, of_change
 from fluxforge_assets.defs.partitions import instrument_dates, partition_key, split_key
 from fluxforge_assets.defs.resources import LakeResource
-from fluxforge_assets.lake.advance import Change, replace
+from fluxforge_assets.lake.advance import replace
 from fluxforge_assets.lake.coverage import gap_seconds
 from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK, SILVER_TICKER, SILVER_TRADES, Dataset
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.recipe import Change
 from fluxforge_assets.lake.update import recipe_of, sources_of
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
@@ -54,7 +55,8 @@ def _asset(config: Config, dataset: Dataset) -> dg.AssetsDefinition:
         check_specs=check_specs(dataset),
         pool="backfill",
     )
-    def build(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  Dagster reads the bare name
+    # the bare name: Dagster takes an argument in brackets for a tuple of outputs
+    def build(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         keys = list(context.partition_keys)
         if not keys:
             raise dg.Failure(
@@ -68,7 +70,7 @@ def _asset(config: Config, dataset: Dataset) -> dg.AssetsDefinition:
                 done[key] = _build(opened, config, dataset, key, is_alone=len(keys) == 1)
             except FluxForgeError as error:
                 failed[key] = str(error)
-                context.log.error("%s: %s", key, error)
+                context.log.error("%s: %s", key, error)  # noqa: TRY400  the message says it all
         if failed:
             for key, shown in done.items():
                 context.log_event(materialization(dataset, key, shown, fingerprint))

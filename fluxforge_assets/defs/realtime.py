@@ -9,18 +9,21 @@ import time
 import dagster as dg
 
 from fluxforge_assets.defs.bronze import DESCRIPTIONS, bronze_key, instruments_of, of_date, report
+from fluxforge_assets.defs.checks import evaluations
 from fluxforge_assets.defs.partitions import check_date, register
 from fluxforge_assets.defs.processed import of_realtime
 from fluxforge_assets.defs.resources import LakeResource
-from fluxforge_assets.lake.advance import Change
+from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.landing import land
-from fluxforge_assets.lake.marks import mark, marks, settle
-from fluxforge_assets.lake.update import is_complete, update
+from fluxforge_assets.lake.marks import Mark, mark, marks, settle
+from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.recipe import Change
+from fluxforge_assets.lake.update import Failed, is_complete, update
 from fluxforge_collector.config.model import Config
 
 REALTIME = "realtime"
-PLOT_SECONDS = 300
-"""A partition gets a new plot about this often: drawing one costs as much as computing a minute."""
+DUE_SECONDS = 300
+"""A partition is drawn and judged about this often: both cost as much as computing a minute."""
 
 
 def realtime_job(config: Config) -> dg.JobDefinition:
@@ -48,20 +51,12 @@ def realtime_job(config: Config) -> dg.JobDefinition:
         opened = lake.open()
         failed: list[str] = []
         for known in [m for m in marks(opened) if m.date <= date]:
-            bad = 0
-            for outcome in update(opened, config, known.source, known.date):
-                if isinstance(outcome, Change):
-                    context.log_event(of_realtime(opened, outcome, has_plot=_is_plot_due(outcome)))
-                else:
-                    bad += 1
-                    failed.append(
-                        f"{outcome.asset} {outcome.place.date}|{outcome.place.instrument.key}: {outcome.error}"
-                    )
-                    context.log.error(failed[-1])
-            if not bad:
-                settle(opened, known, is_complete=is_complete(opened, known.source, known.date))
-            else:
+            errors = _bring_up_to_date(context, opened, config, known)
+            if errors:
                 mark(opened, known.source, known.date)
+            else:
+                settle(opened, known, is_complete=is_complete(opened, known.source, known.date))
+            failed += errors
         if failed:
             raise dg.Failure(f"{len(failed)} partitions failed; first: {failed[0]}", allow_retries=False)
 
@@ -77,7 +72,27 @@ def realtime_job(config: Config) -> dg.JobDefinition:
     return realtime
 
 
-def _is_plot_due(change: Change) -> bool:
-    """Whether the change passes a multiple of `PLOT_SECONDS`, or is not a real-time one in size."""
-    every = PLOT_SECONDS * 1_000_000
-    return change.from_us // every != change.to_us // every or time.time() - change.from_us / 1e6 > 2 * PLOT_SECONDS
+def _bring_up_to_date(context: dg.OpExecutionContext, lake: Lake, config: Config, known: Mark) -> list[str]:
+    """Advance a date's partitions, with an event for each that changed; what failed, as text."""
+    failed: list[str] = []
+    judged: dict[Dataset, list[Place]] = {}
+    for outcome in update(lake, config, known.source, known.date):
+        if isinstance(outcome, Failed):
+            failed.append(f"{outcome.asset} {known.date}|{outcome.place.instrument.key}: {outcome.error}")
+            context.log.error(failed[-1])
+            continue
+        is_due = _is_due(outcome)
+        context.log_event(of_realtime(lake, outcome, has_plot=is_due))
+        if is_due:
+            judged.setdefault(outcome.dataset, []).append(outcome.place)
+    for dataset, places in judged.items():
+        for evaluation in evaluations(lake, config, dataset, places):
+            # Dagster takes a check here, though its annotation does not say so
+            context.log_event(evaluation)  # type: ignore[arg-type]
+    return failed
+
+
+def _is_due(change: Change) -> bool:
+    """Whether the change passes a multiple of `DUE_SECONDS`, or is about old data."""
+    every = DUE_SECONDS * 1_000_000
+    return change.from_us // every != change.to_us // every or time.time() - change.from_us / 1e6 > 2 * DUE_SECONDS

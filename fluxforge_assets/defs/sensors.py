@@ -1,5 +1,8 @@
 """The sensor: looks into the lake, and asks for a real-time run where work waits. What it knows stands in files."""
 
+import time
+from pathlib import Path
+
 import dagster as dg
 
 from fluxforge_assets.defs.partitions import INSTRUMENTS, instruments
@@ -11,7 +14,7 @@ from fluxforge_assets.lake.marks import marks
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
-from fluxforge_collector.segments.manifest import Manifest, read_manifest
+from fluxforge_collector.segments.manifest import read_manifest
 
 READ_MANIFESTS = 500
 LONGEST_WAIT_S = 600.0
@@ -71,9 +74,9 @@ def keys_waiting(lake: Lake) -> set[str]:
     return found
 
 
-def _keys_of(path: object) -> set[str]:
+def _keys_of(path: Path) -> set[str]:
     try:
-        manifest: Manifest = read_manifest(path)  # type: ignore[arg-type]
+        manifest = read_manifest(path)
         keys = {key for entry in manifest.channels.values() for key in entry.instruments}
         return {check_instrument(key).key for key in keys}
     except FluxForgeError:
@@ -82,8 +85,6 @@ def _keys_of(path: object) -> set[str]:
 
 def seconds_to_wait(instance: dg.DagsterInstance, interval_s: float) -> float | None:
     """Seconds until a run may start: longer after each failure in a row. None while one is under way."""
-    import time
-
     records = instance.get_run_records(dg.RunsFilter(job_name=REALTIME), limit=8)
     if any(record.dagster_run.status in _ACTIVE for record in records):
         return None
@@ -94,5 +95,6 @@ def seconds_to_wait(instance: dg.DagsterInstance, interval_s: float) -> float | 
         if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
             break
         failures += 1
-    wait = min(interval_s * 2**failures, max(interval_s, LONGEST_WAIT_S))
-    return records[0].create_timestamp.timestamp() + wait - time.time()
+    wait = min(interval_s * (1 << failures), max(interval_s, LONGEST_WAIT_S))
+    until: float = records[0].create_timestamp.timestamp() + wait
+    return until - time.time()

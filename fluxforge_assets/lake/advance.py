@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import polars as pl
 
@@ -27,86 +24,8 @@ from fluxforge_assets.lake.parts import (
     write_part,
 )
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.recipe import Change, Input, Recipe, Writer
 from fluxforge_assets.lake.swap import new_directory, swap
-from fluxforge_assets.tables import Column
-
-TAIL_ROWS = 240
-"""Newest rows kept in hand for a preview and a plot."""
-
-PART_ROWS = 20_000
-"""Rows gathered before a part is written while much is computed at once."""
-
-
-class Input(NamedTuple):
-    """Something rows are made from, by name, and the earliest time it can say anything about."""
-
-    name: str
-    from_us: int
-
-
-class Recipe(Protocol):
-    """How the rows of one dataset come from its inputs."""
-
-    dataset: Dataset
-    columns: tuple[Column, ...]
-    fingerprint: str
-    grid_us: int
-    """Parts begin and end on multiples of this."""
-    keeps_empty: bool
-    """Whether a span of inputs without a single row is recorded, so that it is not computed again."""
-
-    def inputs(self, place: Place) -> list[Input]:
-        """All inputs that can touch the partition."""
-
-    def until_us(self, place: Place) -> int:
-        """Rows up to here are final; at most the day's end."""
-
-    def rows(self, place: Place, from_us: int, to_us: int) -> Iterator[pl.DataFrame]:
-        """The rows of `[from_us, to_us)`, in order, in frames of bounded size."""
-
-    def changed_from_us(self, place: Place, fresh: Sequence[Input]) -> int | None:
-        """The earliest time before which new inputs change nothing; None where they only add."""
-
-    def newest_us(self, place: Place, fresh: Sequence[Input]) -> int:
-        """The newest row of the instrument in these inputs; 0 where there is none."""
-
-    def renewed(self) -> Recipe:
-        """The same recipe over inputs listed anew."""
-
-    def is_waiting(self, newest_us: int, from_us: int, to_us: int) -> bool:
-        """Whether rows in `[from_us, to_us)` can come from inputs whose newest row is `newest_us`."""
-
-
-@dataclass
-class Change:
-    """What became of a partition: the rows written, its span, and the parts it has now."""
-
-    place: Place
-    dataset: Dataset
-    fingerprint: str
-    from_us: int
-    to_us: int
-    is_rebuilt: bool
-    rows: int = 0
-    total_rows: int = 0
-    nulls: int = 0
-    cells: int = 0
-    seconds: float = 0.0
-    files: int = 0
-    size: int = 0
-    tail: pl.DataFrame = field(default_factory=pl.DataFrame)
-
-    def followed_by(self, later: Change) -> Change:
-        """Both changes as one."""
-        return dataclasses.replace(
-            later,
-            from_us=self.from_us,
-            rows=self.rows + later.rows,
-            nulls=self.nulls + later.nulls,
-            cells=self.cells + later.cells,
-            seconds=self.seconds + later.seconds,
-            tail=later.tail if later.tail.height else self.tail,
-        )
 
 
 @dataclass
@@ -133,7 +52,7 @@ class _Known:
 def advance(lake: Lake, recipe: Recipe, place: Place) -> Change | None:
     """Append the rows that became final; build again what late inputs change. None where nothing is new.
 
-    Raises: DataError where an input cannot be read, StorageError where the disk refuses; the partition is then as it was.
+    Raises: DataError where an input cannot be read, StorageError where the disk refuses; the partition stays as it was.
     """
     directory = lake.partition(place, recipe.dataset.folder)
     with locked(lake.work, lock_name(recipe.dataset, place)):
@@ -154,7 +73,7 @@ def advance(lake: Lake, recipe: Recipe, place: Place) -> Change | None:
         newest = max(recipe.newest_us(place, fresh), known.newest.seen_us if known.newest else 0)
         if until <= frontier or not recipe.is_waiting(newest, frontier, until):
             return None
-        return _Writer(lake, recipe, place, directory, known.newest, inputs, fresh).write(frontier, until)
+        return Writer(lake, recipe, place, directory, known.newest, inputs, fresh).write(frontier, until)
 
 
 def replace(lake: Lake, recipe: Recipe, place: Place) -> Change:
@@ -164,7 +83,7 @@ def replace(lake: Lake, recipe: Recipe, place: Place) -> Change:
     """
     made = new_directory(lake.work)
     inputs = recipe.inputs(place)
-    change = _Writer(lake, recipe, place, made, None, inputs, inputs).write(
+    change = Writer(lake, recipe, place, made, None, inputs, inputs).write(
         place.start_us, max(recipe.until_us(place), place.start_us)
     )
     with locked(lake.work, lock_name(recipe.dataset, place)):
@@ -174,7 +93,7 @@ def replace(lake: Lake, recipe: Recipe, place: Place) -> Change:
         known = _Known.of(made)
         if until > change.to_us and known.newest:
             _, fresh = _sort_inputs(known, meanwhile.inputs(place), change.to_us)
-            writer = _Writer(lake, meanwhile, place, made, known.newest, meanwhile.inputs(place), fresh)
+            writer = Writer(lake, meanwhile, place, made, known.newest, meanwhile.inputs(place), fresh)
             change = change.followed_by(writer.write(change.to_us, until))
         if parts_of(made) or directory.exists():
             swap(made, directory)
@@ -224,7 +143,7 @@ def _rebuild(lake: Lake, recipe: Recipe, place: Place, start_us: int, until_us: 
             kept = dataclasses.replace(known, rows=rows, last_us=int(frame["ts"][-1]))
             write_part(made, lake.work, frame, recipe.columns, (part.from_us, start_us), kept, recipe.dataset.key)
     fresh = [i for i in inputs if i.name not in used]
-    change = _Writer(lake, recipe, place, made, kept, inputs, fresh).write(start_us, until_us)
+    change = Writer(lake, recipe, place, made, kept, inputs, fresh).write(start_us, until_us)
     change.is_rebuilt = True
     swap(made, directory)
     return change
@@ -233,88 +152,3 @@ def _rebuild(lake: Lake, recipe: Recipe, place: Place, start_us: int, until_us: 
 def _cut(frame: pl.DataFrame, recipe: Recipe, start_us: int) -> pl.DataFrame:
     """The rows before an instant: events before it, buckets and bars that end at it or before."""
     return frame.filter(pl.col("ts") < start_us if recipe.grid_us == 1 else pl.col("ts") <= start_us)
-
-
-class _Writer:
-    """Writes a recipe's rows as parts of a directory, each with its provenance."""
-
-    def __init__(
-        self,
-        lake: Lake,
-        recipe: Recipe,
-        place: Place,
-        directory: Path,
-        before: Provenance | None,
-        inputs: Sequence[Input],
-        fresh: Sequence[Input],
-    ) -> None:
-        self._lake, self._recipe, self._place, self._directory = lake, recipe, place, directory
-        self._inputs, self._fresh = inputs, list(fresh)
-        self._last = before or Provenance(recipe.fingerprint, place.start_us)
-        self._seen_us = max(recipe.newest_us(place, fresh), self._last.seen_us)
-
-    def write(self, from_us: int, to_us: int) -> Change:
-        """Compute and write the rows of `[from_us, to_us)`."""
-        began = time.monotonic()
-        recipe, place = self._recipe, self._place
-        change = Change(place, recipe.dataset, recipe.fingerprint, from_us, to_us, is_rebuilt=False)
-        held: list[pl.DataFrame] = []
-        start = from_us
-        for frame in recipe.rows(place, from_us, to_us) if to_us > from_us else ():
-            if sum(f.height for f in held) >= PART_ROWS:
-                whole = pl.concat(held)
-                stop = int(whole["ts"][-1])
-                self._part(whole, start, stop, change)
-                start, held = stop, []
-            held.append(self._named(frame))
-        if held:
-            self._part(pl.concat(held), start, to_us, change)
-        elif recipe.keeps_empty and recipe.is_waiting(self._seen_us, from_us, to_us):
-            self._part(_empty(recipe.columns), start, to_us, change)
-        change.total_rows = self._last.rows
-        files = [self._directory / part.name for part in parts_of(self._directory)]
-        change.files, change.size = len(files), sum(file.stat().st_size for file in files)
-        change.seconds = time.monotonic() - began
-        return change
-
-    def _named(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows with the partition's own names, so that column and folder never disagree."""
-        exchange, _, symbol = self._place.instrument.key.partition(":")
-        return frame.with_columns(
-            pl.lit(exchange).alias("exchange"), pl.lit(symbol).alias("symbol"), pl.lit(self._place.date).alias("date")
-        ).select(c.name for c in self._recipe.columns)
-
-    def _part(self, frame: pl.DataFrame, from_us: int, to_us: int, change: Change) -> None:
-        recipe = self._recipe
-        earlier = [i for i in self._inputs if i.from_us < to_us]
-        new = [i for i in self._fresh if i.from_us < to_us]
-        self._fresh = [i for i in self._fresh if i.from_us >= to_us]
-        self._last = Provenance(
-            recipe.fingerprint,
-            to_us,
-            tuple(i.name for i in new),
-            len(earlier),
-            digest_of([i.name for i in earlier]),
-            self._seen_us,
-            self._last.rows + frame.height,
-            int(frame["ts"][-1]) if frame.height else self._last.last_us,
-        )
-        # the span begins where its first row does: a quiet stretch before belongs to no part
-        begin = from_us
-        if frame.height and recipe.grid_us > 1:
-            begin = max(from_us, int(frame["ts"][0]) - self._reach(frame))
-        write_part(
-            self._directory, self._lake.work, frame, recipe.columns, (begin, to_us), self._last, recipe.dataset.key
-        )
-        change.rows += frame.height
-        change.nulls += sum(frame.null_count().row(0))
-        change.cells += frame.height * frame.width
-        change.tail = frame.tail(TAIL_ROWS)
-
-    def _reach(self, frame: pl.DataFrame) -> int:
-        """How far the first row reaches back from its stamp."""
-        return int(frame["bar_us"][0]) if "bar_us" in frame.columns else self._recipe.grid_us
-
-
-def _empty(columns: Sequence[Column]) -> pl.DataFrame:
-    return pl.DataFrame(schema={c.name: c.dtype.polars for c in columns})

@@ -1,4 +1,4 @@
-"""One source's landed segments: which there are, up to when everything is here, and where nothing is. Rows: `bronze`."""
+"""One source's landed segments: which there are, up to when all is here, and where nothing is. Rows: `bronze`."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
-from fluxforge_assets.lake.advance import Input
 from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK
 from fluxforge_assets.lake.parts import parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place, day_start_us
+from fluxforge_assets.lake.recipe import Input
 from fluxforge_assets.lake.silver import SilverOrderbook
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.segments.names import date_of

@@ -129,7 +129,7 @@ def check_trades_kept(stored: Stored) -> Verdict:
     if not stored.files():
         return Verdict(wanted == 0, f"no rows, {wanted:.12g} in bronze")
     name = "amount" if stored.dataset == SILVER_TRADES else "vol"
-    stored_amount = stored.read([name])[name].sum() or 0.0
+    stored_amount = float(stored.read([name])[name].sum())
     if name == "vol" and stored.read([name])[name].null_count():
         return Verdict(is_passed=True, detail="trades are not collected")
     return Verdict(_equal(stored_amount, wanted), f"{stored_amount:.12g} here, {wanted:.12g} in bronze")
@@ -145,7 +145,7 @@ def check_volume_kept(stored: Stored) -> Verdict:
     for us in stored.config.etl.channels.orderbook.processor_options.bar_durations_us:
         covered = silver.filter(pl.col("ts") <= until // us * us)
         own = bars.filter(pl.col("bar_us") == us)
-        sums = [(own[n].sum() or 0.0, covered[n].sum() or 0.0) for n in ("buy_vol", "sell_vol")]
+        sums = [(float(own[n].sum()), float(covered[n].sum())) for n in ("buy_vol", "sell_vol")]
         wrong += [f"{us / 1e6:g} s: {a:.12g} ≠ {b:.12g}" for a, b in sums if not _equal(a, b)]
     return Verdict(not wrong, "; ".join(wrong) or f"{bars.height} bars, {silver.height} silver rows")
 

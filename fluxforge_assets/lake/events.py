@@ -8,9 +8,9 @@ import polars as pl
 import pyarrow as pa
 
 from fluxforge_assets.lake import bronze
-from fluxforge_assets.lake.advance import Input
 from fluxforge_assets.lake.datasets import SILVER_TICKER, SILVER_TRADES, TICKER, Dataset
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.recipe import Input
 from fluxforge_assets.lake.silver import FromSegments
 from fluxforge_assets.tables import Dtype
 from fluxforge_collector.config.model import Config

@@ -50,17 +50,15 @@ def _inspect_file(path: Path, channel: Channel, entry: ChannelEntry, manifest: M
         key = file.read(columns=["exchange", "symbol"])
         times = file.read(columns=["capture_ts", "seq"]) if channel is not Channel.GAPS else None
     runs = _runs(key)
-    counted: dict[str, int] = {}
-    start = 0
-    for instrument_key, rows in runs:
-        counted[instrument_key] = counted.get(instrument_key, 0) + rows
-        if times is not None:
-            _check_times(times.slice(start, rows), f"{instrument_key} of {channel}", manifest)
-        start += rows
+    counted = dict(runs)
     if len(runs) != len(counted):
         raise DataError(f"rows of {channel} are not sorted by instrument", REMEDY)
     if counted != {name: known.rows for name, known in entry.instruments.items()}:
         raise DataError(f"the instruments of {channel} are not those of the manifest", REMEDY)
+    start = 0
+    for name, rows in runs if times is not None else ():
+        _check_times(times.slice(start, rows), f"{name} of {channel}", manifest)
+        start += rows
 
 
 def _check_schema(schema: pa.Schema, channel: Channel) -> None:
@@ -75,20 +73,17 @@ def _runs(key: pa.Table) -> list[tuple[str, int]]:
     """Instrument key and length of each run of equal names."""
     names = [key[column].combine_chunks().cast(pa.string()) for column in ("exchange", "symbol")]
     joined = pc.binary_join_element_wise(*names, "\0")
-    return [
-        (Instrument(*value.split("\0", 1)).key, length)
-        for value, length in zip(*_encoded(joined.combine_chunks() if hasattr(joined, "combine_chunks") else joined))
-    ]
+    return [(Instrument(*value.split("\0", 1)).key, length) for value, length in _encoded(joined)]
 
 
-def _encoded(joined: pa.Array) -> tuple[list[str], list[int]]:
+def _encoded(joined: pa.Array) -> list[tuple[str, int]]:
     runs = pc.run_end_encode(joined)
     ends = runs.run_ends.to_pylist()
-    return runs.values.to_pylist(), [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    return [(v, end - start) for v, start, end in zip(runs.values.to_pylist(), [0, *ends[:-1]], ends, strict=True)]
 
 
 def _check_times(times: pa.Table, what: str, manifest: Manifest) -> None:
-    """Capture times end before the segment does and ascend; equal ones by `seq`. A late record may precede the segment."""
+    """Capture times end before the segment and ascend; equal ones by `seq`. A late record may precede the segment."""
     capture = times["capture_ts"].combine_chunks().cast(pa.int64())
     seq = times["seq"].combine_chunks()
     if capture.null_count or seq.null_count:

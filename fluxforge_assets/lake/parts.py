@@ -51,8 +51,8 @@ class Provenance:
     """How a part came about, kept in the file itself.
 
     `inputs` are those first used by this part; `count` and `digest` are of all inputs beginning before the part's end,
-    so that a late one shows without reading every part. `seen_us` is the newest row of any input used; `rows` counts the
-    partition's up to here, and `last_us` is the stamp of the last of them.
+    so that a late one shows without reading every part. `seen_us` is the newest row of any input used; `rows` counts
+    the partition's up to here, and `last_us` is the stamp of the last of them.
     """
 
     fingerprint: str
@@ -68,7 +68,7 @@ class Provenance:
 def parts_of(directory: Path) -> list[Part]:
     """The parts of a partition, by time; other files are no parts."""
     try:
-        names = os.listdir(directory)
+        names = [path.name for path in directory.iterdir()]
     except FileNotFoundError:
         return []
     matches = (_PART.fullmatch(name) for name in names)

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from fluxforge_assets.lake import bronze
-from fluxforge_assets.lake.advance import Input
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.datasets import SILVER_ORDERBOOK
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.recipe import Input
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fluxforge_assets.lake.advance import Change, Recipe, advance
+from fluxforge_assets.lake.advance import advance
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bars import GoldBars
 from fluxforge_assets.lake.events import SilverTicker, SilverTrades
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.recipe import Change, Recipe
 from fluxforge_assets.lake.silver import SilverOrderbook
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError

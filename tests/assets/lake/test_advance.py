@@ -5,12 +5,13 @@ import random
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from support.market import DAY, NOON_US, SECOND, config_of, deliver, records, seal
+from support.market import DAY, INSTRUMENTS, NOON_US, SECOND, config_of, deliver, records, seal
 
-from fluxforge_assets.lake.advance import Change, advance, replace
+from fluxforge_assets.lake.advance import advance, replace
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.recipe import Change
 from fluxforge_assets.lake.update import places_of, recipe_of, recipes, update
 from fluxforge_collector.instruments import Instrument
 
@@ -55,11 +56,11 @@ def assert_same(found, wanted):
             assert_frame_equal(found[key], frame, check_exact=True)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_any_split_of_segments_and_runs_gives_the_rows_of_a_backfill(tmp_path, stored, lake, config, seed):
     print("seed", seed)
     rng = random.Random(seed)
-    made = records(seed, start_us=MIDNIGHT_US - 45 * SECOND, seconds=100, gaps=0.02)
+    made = records(seed, start_us=MIDNIGHT_US - 45 * SECOND, seconds=90, gaps=0.02)
     manifests = seal(tmp_path / "staging", made, seed=seed, early=0.02)
     while manifests:
         count = rng.randint(1, 4)
@@ -67,16 +68,17 @@ def test_any_split_of_segments_and_runs_gives_the_rows_of_a_backfill(tmp_path, s
         manifests = manifests[count:]
         run(lake, config)
     found = everything(lake, config, stored)
-    assert sum(frame.height for frame in found.values() if frame is not None) > 500
+    assert sum(frame.height for frame in found.values() if frame is not None) > 300
     rebuilt(lake, config)
     assert_same(found, everything(lake, config, stored))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_segments_that_come_late_are_made_up_for(tmp_path, stored, lake, config, seed):
     """Segments arrive in any order, as after a crash of the collector's machine."""
     print("seed", seed)
-    manifests = seal(tmp_path / "staging", records(seed, seconds=80, gaps=0.02), seed=seed, early=0.01)
+    made = records(seed, seconds=60, gaps=0.02, instruments=INSTRUMENTS[:1])
+    manifests = seal(tmp_path / "staging", made, seed=seed, early=0.01)
     last = manifests.pop()
     random.Random(seed).shuffle(manifests)
     for manifest in (*manifests, last):

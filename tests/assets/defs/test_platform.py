@@ -1,0 +1,247 @@
+"""Sensor, real-time job, assets and checks together, in process over a temporary lake."""
+
+import dagster as dg
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from support.market import DAY, INSTRUMENTS, config_of, deliver, records, seal
+
+from fluxforge_assets.definitions import build
+from fluxforge_assets.defs.realtime import REALTIME
+from fluxforge_assets.lake.checks import CHECKS
+from fluxforge_assets.lake.datasets import DATASETS, SILVER_ORDERBOOK
+from fluxforge_assets.lake.marks import mark, marks
+from fluxforge_collector.errors import FluxForgeError
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::dagster.BetaWarning"),
+    pytest.mark.filterwarnings("ignore::dagster.PreviewWarning"),
+]
+BTC = f"{DAY}|binanceus:BTC-USDT"
+KEYS = ("binanceus:BTC-USDT", "binanceus:ETH-USDT", "okx:BTC-USDT_USDT")
+
+
+def tick(defs, instance):
+    """One evaluation of the sensor, with its requests carried out: the runs."""
+    sensor = defs.get_repository_def().get_sensor_def("ready_segments")
+    context = dg.build_sensor_context(instance=instance, repository_def=defs.get_repository_def())
+    result = sensor.evaluate_tick(context)
+    for request in result.dynamic_partitions_requests or ():
+        instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
+    job = defs.get_repository_def().get_job(REALTIME)
+    return [
+        job.execute_in_process(run_config=request.run_config, instance=instance, raise_on_error=False)
+        for request in result.run_requests
+    ]
+
+
+def materialise(defs, instance, names, key):
+    return dg.materialize(
+        [a for a in defs.assets if isinstance(a, dg.AssetsDefinition)],
+        selection=dg.AssetSelection.assets(*[n.split("/") for n in names]),
+        partition_key=key,
+        instance=instance,
+        resources=defs.resources,
+        raise_on_error=False,
+    )
+
+
+def tables(lake):
+    """Every partition of every dataset, as anybody reads it."""
+    return {
+        (dataset.asset, place): pl.read_parquet(f"{lake.partition(place, dataset.folder)}/*.parquet")
+        for dataset in DATASETS
+        for place in lake.places("ccxt", dataset.folder, DAY)
+    }
+
+
+def failure_of(result):
+    """What the run says of its failure."""
+    event = next(e for e in result.all_events if e.is_step_failure)
+    data = event.step_failure_data
+    return data.user_failure_data.description if data.user_failure_data else data.error.message
+
+
+def events_of(instance, name):
+    """Newest materialisation per partition."""
+    records_ = instance.fetch_materializations(dg.AssetKey(name.split("/")), limit=1000).records
+    return {r.partition_key: r.asset_materialization for r in reversed(records_)}
+
+
+def test_segments_become_bars_and_a_backfill_gives_the_same(tmp_path, defs, instance, lake):
+    """The sensor's runs append; materialising the same partitions replaces them with the same rows."""
+    manifests = seal(tmp_path / "staging", records(3, seconds=50, gaps=0.02), early=0.01)
+    while manifests:
+        deliver(tmp_path / "staging", lake.root, manifests[:3])
+        manifests = manifests[3:]
+        assert all(run.success for run in tick(defs, instance))
+    assert sorted(instance.get_dynamic_partitions("instruments")) == sorted(KEYS)
+    found = tables(lake)
+    assert {asset for asset, _ in found} == {d.asset for d in DATASETS}
+    for key in KEYS:
+        assert materialise(defs, instance, ["silver/orderbook", "gold/bars", "silver/trades"], f"{DAY}|{key}").success
+    for key, frame in tables(lake).items():
+        assert_frame_equal(found[key], frame, check_exact=True)
+
+
+def test_every_changed_partition_has_its_own_event(defs, instance, lake):
+    seal(lake.root, records(4, seconds=30))
+    (run,) = tick(defs, instance)
+    assert run.success
+    for dataset in DATASETS:
+        events = events_of(instance, dataset.asset)
+        assert sorted(events) == sorted(f"{DAY}|{key}" for key in KEYS)
+        event = events[BTC]
+        assert event.tags["dagster/data_version"] == dataset.fingerprint(
+            config_of(lake.root).etl.channels.orderbook.processor_options
+        )
+        for name in ("dagster/partition_row_count", "rows_written", "from", "to", "bytes", "files", "null_rate",
+                     "gap_seconds", "coverage", "elapsed_seconds", "preview", "plot"):  # fmt: skip
+            assert name in event.metadata, name
+        assert event.metadata["rows_written"].value > 0
+    assert sorted(events_of(instance, "bronze/trades")) == [DAY]
+    checked = {(e.asset_key.path[-1], e.check_name) for e in run.get_asset_check_evaluations() if e.passed}
+    assert len(checked) == sum(len(checks) for checks in CHECKS.values())
+    assert tick(defs, instance) == []
+
+
+def test_a_tick_without_anything_new_asks_for_nothing(defs, instance, lake):
+    del lake
+    assert tick(defs, instance) == []
+
+
+def test_work_left_by_a_run_that_died_is_taken_up(defs, instance, lake):
+    """Landed, but never computed: the mark alone brings the next run."""
+    seal(lake.root, records(5, seconds=30))
+    assert materialise(defs, instance, ["bronze/orderbook", "bronze/trades"], DAY).success
+    assert tables(lake) == {}
+    (run,) = tick(defs, instance)
+    assert run.success
+    assert tables(lake)
+    assert [m.is_dirty for m in marks(lake)] == [False]
+    assert tick(defs, instance) == []
+
+
+def test_the_sensor_waits_after_failures(config, instance, lake):
+    waiting = config.model_copy(update={"etl": config.etl.model_copy(update={"min_run_interval_seconds": 3600.0})})
+    defs = build(waiting)
+    seal(lake.root, records(6, seconds=15))
+    assert len(tick(defs, instance)) == 1
+    mark(lake, "ccxt", DAY)
+    context = dg.build_sensor_context(instance=instance, repository_def=defs.get_repository_def())
+    assert "may start in" in defs.get_repository_def().get_sensor_def("ready_segments").evaluate_tick(context).skip_message
+
+
+def test_a_backfill_of_a_range_covers_its_partitions(defs, instance, lake):
+    seal(lake.root, records(7, seconds=30))
+    assert materialise(defs, instance, ["bronze/orderbook"], DAY).success
+    first, *_, last = instance.get_dynamic_partitions("instruments")
+    result = dg.materialize(
+        [a for a in defs.assets if isinstance(a, dg.AssetsDefinition)],
+        selection=dg.AssetSelection.assets(["silver", "orderbook"]),
+        instance=instance,
+        resources=defs.resources,
+        tags={
+            "dagster/asset_partition_range_start": f"{DAY}|{first}",
+            "dagster/asset_partition_range_end": f"{DAY}|{last}",
+        },
+    )
+    assert result.success
+    events = events_of(instance, "silver/orderbook")
+    assert sorted(events) == sorted(f"{DAY}|{key}" for key in KEYS)
+    rows = {key: event.metadata["dagster/partition_row_count"].value for key, event in events.items()}
+    assert len(set(rows.values())) > 1
+    assert all(e.passed for e in result.get_asset_check_evaluations())
+
+
+def test_a_partition_without_bronze_is_a_clear_failure(defs, instance):
+    instance.add_dynamic_partitions("instruments", ["okx:XRP-USDT"])
+    result = materialise(defs, instance, ["silver/orderbook"], f"{DAY}|okx:XRP-USDT")
+    assert not result.success
+    assert "nothing was collected of okx:XRP-USDT" in failure_of(result)
+
+
+@pytest.mark.parametrize("key", ["XRP", "okx:A/B", "no instrument:x"])
+def test_a_key_that_is_no_instrument_is_a_clear_failure(defs, instance, key):
+    instance.add_dynamic_partitions("instruments", [key])
+    result = materialise(defs, instance, ["silver/trades"], f"{DAY}|{key}")
+    assert not result.success
+    assert key.split("/")[0] in failure_of(result)
+    assert "write it like" in failure_of(result) or "use ccxt's id" in failure_of(result)
+
+
+def test_a_date_in_the_future_is_refused(defs, instance):
+    instance.add_dynamic_partitions("instruments", ["okx:BTC-USDT"])
+    with pytest.raises(dg.DagsterError):
+        materialise(defs, instance, ["silver/trades"], "2099-01-01|okx:BTC-USDT")
+
+
+def test_one_bad_partition_leaves_the_others_of_a_range(defs, instance, lake):
+    """A rotten archive file of one instrument: the others are replaced and have their events; the run says which."""
+    manifests = seal(lake.root, records(8, seconds=20, instruments=INSTRUMENTS[:1]), collector="c1")
+    seal(lake.root, records(8, seconds=20, instruments=INSTRUMENTS[1:2]), collector="c2")
+    assert materialise(defs, instance, ["bronze/orderbook"], DAY).success
+    lake.segments("ccxt").archive_file("orderbook", DAY, manifests[0].id).write_bytes(b"rotten")
+    first, last = instance.get_dynamic_partitions("instruments")
+    result = dg.materialize(
+        [a for a in defs.assets if isinstance(a, dg.AssetsDefinition)],
+        selection=dg.AssetSelection.assets(["silver", "orderbook"]),
+        instance=instance,
+        resources=defs.resources,
+        raise_on_error=False,
+        tags={
+            "dagster/asset_partition_range_start": f"{DAY}|{first}",
+            "dagster/asset_partition_range_end": f"{DAY}|{last}",
+        },
+    )
+    assert not result.success
+    assert "1 of 2 partitions failed" in failure_of(result)
+    assert manifests[0].id in failure_of(result)
+    assert list(events_of(instance, "silver/orderbook")) == [f"{DAY}|binanceus:ETH-USDT"]
+
+
+def test_checks_see_what_is_wrong(config, defs, instance, lake):
+    """Each kind of damage to a stored partition fails the check made for it."""
+    seal(lake.root, records(9, seconds=30))
+    tick(defs, instance)
+    from fluxforge_assets.lake.checks import Stored
+
+    place = lake.places("ccxt", SILVER_ORDERBOOK.folder, DAY)[0]
+    stored = Stored(lake, config, SILVER_ORDERBOOK, place)
+    checks = CHECKS[SILVER_ORDERBOOK]
+    assert all(check(stored).is_passed for check in checks.values())
+    (file,) = stored.files()
+    whole = pl.read_parquet(file)
+    damages = {
+        "declared_columns": whole.drop("mid"),
+        "unique_ordered_keys": pl.concat([whole, whole.tail(1)]),
+        "finite_values": whole.with_columns(mid=pl.lit(float("nan"))),
+        "no_crossed_book": whole.with_columns(bid_price_l0=pl.col("ask_price_l0")),
+        "book_events_conserved": whole.with_columns(n_book=pl.col("n_book") + 1),
+        "trade_volume_conserved": whole.with_columns(vol=pl.col("vol") + 1),
+    }
+    assert damages.keys() == checks.keys()
+    for name, damaged in damages.items():
+        damaged.write_parquet(file)
+        assert not checks[name](stored).is_passed, name
+
+
+def test_every_asset_is_described(defs):
+    graph = defs.get_repository_def().asset_graph
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert node.owners, key
+        assert node.kinds, key
+        assert node.group_name == key.path[0]
+        columns = node.metadata["dagster/column_schema"].value.columns
+        assert len(columns) > 5
+        assert key.path[0] == "bronze" or all(column.description for column in columns), key
+
+
+def test_a_configuration_error_stops_the_code_location_in_one_line(tmp_path):
+    with pytest.raises(FluxForgeError, match="did you mean"):
+        from fluxforge_collector.config.load import load_config
+
+        (tmp_path / "wrong.yaml").write_text("laek: {root: x}\n")
+        load_config(tmp_path / "wrong.yaml")
