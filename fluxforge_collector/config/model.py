@@ -127,6 +127,41 @@ class Etl(Section):
     start_date: str = Field("2024-01-01", pattern=r"^\d{4}-\d{2}-\d{2}$", description="first date partition, UTC")
 
 
+class Compaction(Section):
+    """How the files of closed days become few."""
+
+    enabled: bool = Field(default=True, description="whether the daily run compacts")
+    target_file_mb: int = Field(128, ge=1, description="size from which a file is left as it is, MiB")
+    compression_level: int = Field(6, ge=1, le=22, description="zstd level of compacted files")
+    min_age_hours: float = Field(1.0, ge=0, description="time after a day's end before it is compacted, h")
+    hour: int = Field(2, ge=0, le=23, description="UTC hour of the daily run")
+    days_back: int = Field(31, ge=1, description="days the daily run looks back")
+
+
+class Retention(Section):
+    """What may be deleted; null keeps for ever. Gap ledgers and manifests always stay."""
+
+    keep_raw_days: int | None = Field(None, ge=1, description="days of bronze that can be computed from again")
+    keep_silver_days: int | None = Field(None, ge=1, description="days of silver")
+    keep_gold_days: int | None = Field(None, ge=1, description="days of gold")
+    keep_run_days: int = Field(1, ge=0, description="days a superseded Dagster run stays to be looked at")
+
+    @property
+    def has_rule(self) -> bool:
+        """Whether anything of the lake is ever deleted."""
+        return any(days is not None for days in (self.keep_raw_days, self.keep_silver_days, self.keep_gold_days))
+
+    @model_validator(mode="after")
+    def _raw_goes_first(self) -> Self:
+        raw, silver = self.keep_raw_days, self.keep_silver_days
+        if raw is not None and silver is not None and silver <= raw:
+            raise ValueError(
+                f"bronze is deleted only while its silver exists: keep_silver_days ({silver})"
+                f" must be more than keep_raw_days ({raw})"
+            )
+        return self
+
+
 class Metrics(Section):
     """Where the collector shows itself."""
 
@@ -142,6 +177,8 @@ class Config(Section):
     ingestion: Ingestion = Ingestion()
     exchanges: dict[str, Exchange] = Field(default_factory=dict)
     etl: Etl = Etl()
+    compaction: Compaction = Compaction()
+    retention: Retention = Retention()
     metrics: Metrics = Metrics()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
