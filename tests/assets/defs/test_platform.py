@@ -8,9 +8,10 @@ from support.market import DAY, INSTRUMENTS, config_of, deliver, records, seal
 
 from fluxforge_assets.definitions import build
 from fluxforge_assets.defs.realtime import REALTIME
-from fluxforge_assets.lake.checks import CHECKS
+from fluxforge_assets.lake.checks import CHECKS, Stored
 from fluxforge_assets.lake.datasets import DATASETS, SILVER_ORDERBOOK
 from fluxforge_assets.lake.marks import mark, marks
+from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError
 
 pytestmark = [
@@ -21,11 +22,15 @@ BTC = f"{DAY}|binanceus:BTC-USDT"
 KEYS = ("binanceus:BTC-USDT", "binanceus:ETH-USDT", "okx:BTC-USDT_USDT")
 
 
+def sensor_context(defs, instance):
+    lake = {"lake": defs.resources["lake"]}
+    return dg.build_sensor_context(instance=instance, repository_def=defs.get_repository_def(), resources=lake)
+
+
 def tick(defs, instance):
     """One evaluation of the sensor, with its requests carried out: the runs."""
     sensor = defs.get_repository_def().get_sensor_def("ready_segments")
-    context = dg.build_sensor_context(instance=instance, repository_def=defs.get_repository_def())
-    result = sensor.evaluate_tick(context)
+    result = sensor.evaluate_tick(sensor_context(defs, instance))
     for request in result.dynamic_partitions_requests or ():
         instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
     job = defs.get_repository_def().get_job(REALTIME)
@@ -128,8 +133,8 @@ def test_the_sensor_waits_after_failures(config, instance, lake):
     seal(lake.root, records(6, seconds=15))
     assert len(tick(defs, instance)) == 1
     mark(lake, "ccxt", DAY)
-    context = dg.build_sensor_context(instance=instance, repository_def=defs.get_repository_def())
-    assert "may start in" in defs.get_repository_def().get_sensor_def("ready_segments").evaluate_tick(context).skip_message
+    sensor = defs.get_repository_def().get_sensor_def("ready_segments")
+    assert "may start in" in sensor.evaluate_tick(sensor_context(defs, instance)).skip_message
 
 
 def test_a_backfill_of_a_range_covers_its_partitions(defs, instance, lake):
@@ -204,8 +209,6 @@ def test_checks_see_what_is_wrong(config, defs, instance, lake):
     """Each kind of damage to a stored partition fails the check made for it."""
     seal(lake.root, records(9, seconds=30))
     tick(defs, instance)
-    from fluxforge_assets.lake.checks import Stored
-
     place = lake.places("ccxt", SILVER_ORDERBOOK.folder, DAY)[0]
     stored = Stored(lake, config, SILVER_ORDERBOOK, place)
     checks = CHECKS[SILVER_ORDERBOOK]
@@ -234,14 +237,12 @@ def test_every_asset_is_described(defs):
         assert node.owners, key
         assert node.kinds, key
         assert node.group_name == key.path[0]
-        columns = node.metadata["dagster/column_schema"].value.columns
+        columns = node.metadata["dagster/column_schema"].columns
         assert len(columns) > 5
         assert key.path[0] == "bronze" or all(column.description for column in columns), key
 
 
 def test_a_configuration_error_stops_the_code_location_in_one_line(tmp_path):
     with pytest.raises(FluxForgeError, match="did you mean"):
-        from fluxforge_collector.config.load import load_config
-
         (tmp_path / "wrong.yaml").write_text("laek: {root: x}\n")
         load_config(tmp_path / "wrong.yaml")
