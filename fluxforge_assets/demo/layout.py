@@ -101,7 +101,10 @@ def _config(
         "lake": {"root": str(layout.lake)},
         "ingestion": {"flush_interval_seconds": 1.0, "segment_max_seconds": 10, "collector": "demo"},
         "exchanges": {
-            name: {"symbols": list(symbols), "base_url": f"http://127.0.0.1:{port}"}
+            name: {
+                "symbols": {channel: list(symbols) for channel in channels},
+                "base_url": f"http://127.0.0.1:{port}",
+            }
             for name, symbols in exchanges.items()
         },
         "etl": {"min_run_interval_seconds": 5},

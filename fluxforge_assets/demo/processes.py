@@ -24,11 +24,13 @@ class Process:
     name: str
     popen: subprocess.Popen[bytes]
     log: Path
+    is_short: bool = False
+    """Whether it is meant to end by itself."""
 
     def check(self) -> None:
-        """Raises: FluxForgeError with the end of its log where the process has ended."""
+        """Raises: FluxForgeError with the end of its log where the process has failed, or ended too soon."""
         code = self.popen.poll()
-        if code is not None:
+        if code or (code == 0 and not self.is_short):
             tail = self.log.read_text(errors="replace").strip().splitlines()[-3:]
             raise FluxForgeError(f"{self.name} ended with code {code}: {' / '.join(tail)}", f"see {self.log}")
 
@@ -86,16 +88,21 @@ def wait_for_children(process: Process, seconds: float) -> bool:
 
 
 def _children(pid: int) -> list[str]:
-    """Process ids of the children of a process, zombies left out."""
-    try:
-        pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return []
-    return [p for p in pids if not _is_zombie(p)]
+    """Process ids that any thread of a process started, but for those that have ended and Python's own tracker."""
+    started: list[str] = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            started += file.read_text().split()
+        except OSError:
+            continue
+    return [child for child in started if _is_working(child)]
 
 
-def _is_zombie(pid: str) -> bool:
+def _is_working(pid: str) -> bool:
+    """Whether a process is neither a zombie nor the tracker that lives as long as its parent."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return True
+        return False
+    return state != "Z" and b"resource_tracker" not in command

@@ -14,6 +14,8 @@ from typing import Any
 from fluxforge_assets.demo.layout import CHANNELS, RECORDED_CHANNELS, Layout, free_port, instruments_of, prepare
 from fluxforge_assets.demo.processes import Process, start, wait_for_children
 from fluxforge_assets.demo.status import Status, Watch
+from fluxforge_assets.lake.marks import marks
+from fluxforge_assets.lake.paths import Lake
 from fluxforge_collector.errors import FluxForgeError
 
 READY_SECONDS = 60.0
@@ -96,16 +98,17 @@ def launch(
         say("starting the exchange")
         recorded = [word for capture in captures for word in ("--capture", str(capture))]
         source = recorded or ["--seed", str(seed)]
+        # one process makes Dagster's database before any other opens it
+        demo.start("instance", "dagster", "instance", "info")
+        demo.processes["instance"].is_short = True
         demo.start("exchange", "fluxforge", "exchange", "--port", str(exchange_port), *source)
+        module = ("-m", "fluxforge_assets.definitions")
+        demo.start("code", "dagster", "api", "grpc", "--host", "127.0.0.1", "--port", str(code_port), *module)
         _wait(demo, lambda: bool(demo.exchange_stats()), "the exchange answers")
         say("starting the collector")
         demo.start("collector", "fluxforge", "collect", "--sources", "ccxt", "--json")
         say("starting Dagster")
-        demo.start("instance", "dagster", "instance", "info")
-        _end_well(demo.processes["instance"])
-        del demo.processes["instance"]
-        module = ("-m", "fluxforge_assets.definitions")
-        demo.start("code", "dagster", "api", "grpc", "--host", "127.0.0.1", "--port", str(code_port), *module)
+        _end_well(demo.processes.pop("instance"))
         demo.start("daemon", "dagster-daemon", "run", "-w", str(layout.workspace))
         if page:
             where = ("--host", "127.0.0.1", "--port", str(page_port))
@@ -150,8 +153,10 @@ def finish(demo: Demo) -> dict[str, Any]:
     collector.ask_to_stop()
     collector.wait(DRAIN_SECONDS)
     report = _last_json(collector.log)
-    deadline = time.monotonic() + DRAIN_SECONDS
-    while demo.status().waiting and time.monotonic() < deadline:
+    deadline = time.monotonic() + 2 * DRAIN_SECONDS
+    lake = Lake(demo.layout.lake)
+    while (demo.status().waiting or any(m.is_dirty for m in marks(lake))) and time.monotonic() < deadline:
+        demo.processes["daemon"].check()
         time.sleep(0.5)
     stop(demo)
     last = demo.status()
