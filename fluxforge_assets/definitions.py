@@ -11,6 +11,7 @@ from fluxforge_assets.defs.processed import processed_assets
 from fluxforge_assets.defs.realtime import realtime_job
 from fluxforge_assets.defs.resources import resources
 from fluxforge_assets.defs.sensors import ready_sensor
+from fluxforge_assets.defs.staleness import configuration_sensor, staleness_checks
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.config.model import Config
 
@@ -24,7 +25,8 @@ def build(config: Config) -> dg.Definitions:
         return dg.Definitions(
             assets=[bronze_assets(config), *processed_assets(config)],
             jobs=[job],
-            sensors=[ready_sensor(config, job)],
+            asset_checks=staleness_checks(config),
+            sensors=[ready_sensor(config, job), configuration_sensor(config)],
             resources=resources(config),
             executor=dg.in_process_executor,
         )

@@ -30,6 +30,12 @@ _UPSTREAM = {
 }
 
 
+def upstream_of(dataset: Dataset) -> set[Dataset]:
+    """The processed datasets a dataset is made from, however many steps before it."""
+    direct = {known for known in _UPSTREAM if dg.AssetKey(known.asset_key) in _UPSTREAM[dataset]}
+    return direct.union(*(upstream_of(known) for known in direct))
+
+
 def processed_assets(config: Config) -> list[dg.AssetsDefinition]:
     """The asset of every processed dataset."""
     return [_asset(config, dataset) for dataset in _UPSTREAM]

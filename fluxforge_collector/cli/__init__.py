@@ -14,6 +14,7 @@ from fluxforge_collector.errors import FluxForgeError
 
 GROUP = "fluxforge.commands"
 SUMMARIES = {
+    "backfill": "Compute stale partitions again, in bounded runs.",
     "collect": "Collect from exchanges into bronze segments, around the clock.",
     "compute": "Compute silver, bars or labels from your own files.",
     "config": "Check the configuration, or write its schema.",

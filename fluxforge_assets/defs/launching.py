@@ -1,0 +1,152 @@
+"""Handing batches to Dagster as backfills: through a webserver's GraphQL, or into the instance its daemon reads."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from fluxforge_assets.defs.partitions import register
+from fluxforge_assets.lake.backfill import Batch
+from fluxforge_assets.lake.datasets import dataset_of
+from fluxforge_collector.config.model import Config
+from fluxforge_collector.errors import FluxForgeError
+
+TIMEOUT_SECONDS = 60.0
+SAMPLED_EVENTS = 200
+TAGS = {"fluxforge/backfill": "command"}
+
+_NODES = "query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { assetKey { path } opVersion repository { location { name } } } }"  # noqa: E501
+_RELOAD = "mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename } }"
+_LAUNCH = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }
+  ... on PartitionKeysNotFoundError { message } ... on InvalidSubsetError { message } } }"""
+
+
+class Webserver:
+    """A running Dagster webserver, by its address."""
+
+    def __init__(self, url: str) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise FluxForgeError(f"{url!r} is no address of a webserver", "write it like http://127.0.0.1:3000")
+        self.url = url.rstrip("/")
+
+    def __repr__(self) -> str:
+        return f"<Webserver {self.url}>"
+
+    def check_configuration(self, config: Config, assets: Sequence[str]) -> None:
+        """Have it load its code again where it holds another configuration.
+
+        Raises: FluxForgeError where it then still does, or does not know the assets.
+        """
+        if not (wrong := self._differing(config, assets)):
+            return
+        for location in {node["repository"]["location"]["name"] for node in wrong}:
+            self._ask(_RELOAD, name=location)
+        if self._differing(config, assets):
+            raise FluxForgeError(
+                f"the webserver {self.url} was started with another configuration",
+                "restart its code server with this one, or name the same file with --config",
+            )
+
+    def _differing(self, config: Config, assets: Sequence[str]) -> list[dict[str, Any]]:
+        options = config.etl.channels.orderbook.processor_options
+        keys = [{"path": dataset_of(asset).asset_key} for asset in assets]
+        nodes: list[dict[str, Any]] = self._ask(_NODES, keys=keys)["assetNodes"]
+        if len(nodes) != len(assets):
+            raise FluxForgeError(f"the Dagster at {self.url} does not serve {', '.join(assets)}", "check --url")
+        return [
+            node
+            for node in nodes
+            if node["opVersion"] != dataset_of("/".join(node["assetKey"]["path"])).fingerprint(options)
+        ]
+
+    def launch(self, batch: Batch) -> str:
+        """Launch a batch; the backfill's id. Raises: FluxForgeError where Dagster refuses it."""
+        params = {
+            "assetSelection": [{"path": dataset_of(asset).asset_key} for asset in batch.assets],
+            "partitionNames": list(batch.keys),
+            "tags": [{"key": key, "value": value} for key, value in TAGS.items()],
+            "title": title_of(batch),
+            "fromFailure": False,
+        }
+        answer: dict[str, str] = self._ask(_LAUNCH, params=params)["launchPartitionBackfill"]
+        if "backfillId" not in answer:
+            said = answer.get("message", answer["__typename"]).splitlines()[0]
+            raise FluxForgeError(f"Dagster refused the backfill: {said}", "see that the partitions are on its page")
+        return answer["backfillId"]
+
+    def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(  # noqa: S310  the scheme is checked
+            f"{self.url}/graphql", body, {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310  as above
+                answer = json.load(response)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise FluxForgeError(
+                f"no Dagster webserver answers at {self.url}: {reason}",
+                "start one with `dagster dev -w workspace.yaml`, or set DAGSTER_HOME to leave it to the daemon",
+            ) from None
+        if not isinstance(answer, dict) or answer.get("errors"):
+            said = answer["errors"][0]["message"] if isinstance(answer, dict) else "no GraphQL"
+            raise FluxForgeError(f"the webserver {self.url} cannot answer: {said}", "check --url")
+        data: dict[str, Any] = answer["data"]
+        return data
+
+
+def queue(instance: dg.DagsterInstance, graph: Any, batch: Batch, now: float) -> str:
+    """Write a backfill request into the instance, as the webserver does; the daemon takes it up. Its id."""
+    from dagster._core.execution.backfill import PartitionBackfill
+    from dagster._core.utils import make_new_backfill_id
+
+    register(instance, set(batch.instruments))
+    backfill = PartitionBackfill.from_asset_partitions(
+        backfill_id=make_new_backfill_id(),
+        asset_graph=graph,
+        partition_names=list(batch.keys),
+        asset_selection=[dg.AssetKey(dataset_of(asset).asset_key) for asset in batch.assets],
+        backfill_timestamp=now,
+        tags=dict(TAGS),
+        dynamic_partitions_store=instance,
+        all_partitions=False,
+        title=title_of(batch),
+        description=None,
+        run_config=None,
+    )
+    instance.add_backfill(backfill)
+    return backfill.backfill_id
+
+
+def title_of(batch: Batch) -> str:
+    """What the backfill is called on Dagster's page."""
+    dates, names = batch.dates, batch.instruments
+    span = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    of_whom = names[0] if len(names) == 1 else f"{len(names)} instruments"
+    return f"{', '.join(batch.assets)}; {span}; {of_whom}"
+
+
+def is_daemon_running(instance: dg.DagsterInstance) -> bool:
+    """Whether a daemon that launches backfills has been heard of lately."""
+    from dagster._daemon.controller import get_daemon_statuses
+
+    kind = "BACKFILL"
+    return bool(get_daemon_statuses(instance, [kind], ignore_errors=True)[kind].healthy)
+
+
+def elapsed_seconds(instance: dg.DagsterInstance, asset: str) -> list[float]:
+    """How long recent partitions of an asset took that were computed as a whole."""
+    records = instance.fetch_materializations(dg.AssetKey(dataset_of(asset).asset_key), limit=SAMPLED_EVENTS).records
+    found = []
+    for record in records:
+        metadata = record.asset_materialization.metadata if record.asset_materialization else {}
+        seconds, rebuilt = metadata.get("elapsed_seconds"), metadata.get("rebuilt")
+        if seconds is not None and rebuilt is not None and rebuilt.value:
+            found.append(float(str(seconds.value)))
+    return found
