@@ -379,7 +379,8 @@ class Recorder:
             self._write_gap(stream, gap, end_us)
 
     def _write_gap(self, stream: Stream, gap: Gap, end_us: int) -> None:
-        if self._streams[stream].last_us is not None or not self._start.is_negligible(end_us):
+        is_initial = gap.start_us <= self._start.since_us
+        if not is_initial or not self._start.is_negligible(end_us):
             self._ends.write_gap(self.exchange, stream, gap, end_us)
 
     def stop(self) -> None:

@@ -1,0 +1,267 @@
+"""The recorder, frame by frame, without a socket."""
+
+import itertools
+
+import pytest
+
+from fluxforge_collector.exchanges.dialects import dialect_of
+from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.recorder import Ends, Market, Recorder, Start
+from fluxforge_collector.metrics import Outcome, Tally
+from fluxforge_collector.records import BookRecord, Channel, GapReason, GapRecord, TickerRecord, TradeRecord
+
+BOOK, TRADES, TICKER = (Stream(c, "BTC/USDT") for c in (Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER))
+
+
+class HandClock:
+    """A clock turned by hand, in microseconds."""
+
+    def __init__(self):
+        self.us = 1_000_000_000
+
+    def wall_us(self):
+        return self.us
+
+    def capture_us(self):
+        return self.us
+
+    def monotonic(self):
+        return self.us / 1e6
+
+    def step_us(self):
+        return 0
+
+    def anchor(self):
+        pass
+
+
+class Bench:
+    """A recorder of one symbol, and what it has handed on."""
+
+    def __init__(self, exchange="binanceus", asked=(BOOK, TRADES, TICKER), is_first=True):
+        self.clock, self.out, self.tally = HandClock(), [], Tally()
+        ends = Ends(self.clock, self.out.append, itertools.count().__next__, itertools.count().__next__, self.tally)
+        market = "BTCUSDT" if exchange == "binanceus" else "BTC-USDT"
+        self.recorder = Recorder(
+            exchange,
+            asked,
+            markets={"BTC/USDT": Market(market, None)},
+            depth=2,
+            dialect=dialect_of(exchange),
+            ends=ends,
+            start=Start(self.clock.us, GapReason.SHUTDOWN, is_first=is_first),
+        )
+        self.connection = self.connect()
+
+    def connect(self, url="ws://x"):
+        connection = self.recorder.dial(url)
+        self.recorder.carry(connection, [BOOK, TRADES, TICKER])
+        self.recorder.connected(connection)
+        return connection
+
+    def frame(self, message, *steps, connection=None):
+        """One frame 1 ms later; returns what its end says."""
+        self.clock.us += 1000
+        connection = connection or self.connection
+        if not self.recorder.begin(connection, 10):
+            return None
+        self.recorder.judge(message)
+        for step in steps:
+            step(connection)
+        return self.recorder.end()
+
+    def state(self, nonce, message_hash="orderbook::BTC/USDT", symbol="BTC/USDT"):
+        book = {"symbol": symbol, "nonce": nonce, "timestamp": 1, "bids": [[1.0, 1.0]] * 3, "asks": []}
+        return lambda connection: self.recorder.book(connection, book, message_hash)
+
+    def update(self, previous, last, *, state=True):
+        message = {"e": "depthUpdate", "s": "BTCUSDT", "U": previous + 1, "u": last}
+        return self.frame(message, *([self.state(last)] if state else []))
+
+    def of(self, kind):
+        return [record for record in self.out if isinstance(record, kind)]
+
+    def outcomes(self):
+        return {outcome: count for (_, outcome), count in self.tally.frames.items()}
+
+
+def trade(trade_id="1", symbol="BTC/USDT"):
+    return {"symbol": symbol, "id": trade_id, "price": 1.0, "amount": 1.0, "side": "buy", "timestamp": 1}
+
+
+def test_states_follow_each_other_and_are_cut_to_the_depth():
+    bench = Bench()
+    for last in (10, 12, 15):
+        assert bench.update(last - 2 if last < 15 else 12, last) is None
+    books = bench.of(BookRecord)
+    assert [book.nonce for book in books] == [10, 12, 15]
+    assert books[0].bids == [1.0, 1.0, 1.0, 1.0]
+    assert [book.capture_us for book in books] == sorted({book.capture_us for book in books})
+    assert bench.outcomes() == {"states": 3}
+    assert bench.of(GapRecord) == []
+
+
+def test_a_break_without_a_state_is_a_gap_from_the_last_state_to_the_next():
+    bench = Bench()
+    bench.update(8, 10)
+    before = bench.clock.us
+    assert bench.update(11, 12, state=False) is None
+    bench.update(12, 14, state=False)
+    bench.update(14, 15)
+    (gap,) = bench.of(GapRecord)
+    assert (gap.channel, gap.reason) == ("orderbook", GapReason.SEQUENCE)
+    assert (gap.gap_start_us, gap.gap_end_us) == (before, bench.clock.us)
+    assert gap.detail == "update after 11 follows 10"
+    assert bench.outcomes() == {"states": 2, "resync": 2}
+
+
+def test_a_state_built_across_a_break_is_not_kept_and_condemns_its_connection():
+    bench = Bench()
+    bench.update(8, 10)
+    assert bench.update(11, 12) == "the sequence of BTC/USDT is broken"
+    assert [book.nonce for book in bench.of(BookRecord)] == [10]
+
+
+def test_updates_before_the_snapshot_are_counted_and_are_no_gap_at_the_first_start():
+    bench = Bench()
+    bench.update(8, 10, state=False)
+    bench.state(9)(bench.connection)
+    bench.update(10, 11)
+    assert bench.outcomes() == {"before_snapshot": 1, "states": 1}
+    assert [book.nonce for book in bench.of(BookRecord)] == [9, 11]
+    assert bench.of(GapRecord) == []
+
+
+def test_an_update_older_than_the_state_is_stale_and_no_gap():
+    bench = Bench()
+    bench.update(8, 10)
+    bench.update(8, 10, state=False)
+    bench.update(10, 11)
+    assert bench.outcomes() == {"states": 2, "stale_update": 1}
+    assert bench.of(GapRecord) == []
+
+
+def test_an_older_snapshot_never_turns_the_book_back():
+    bench = Bench()
+    bench.update(8, 10)
+    bench.state(7)(bench.connection)
+    bench.update(10, 11)
+    assert [book.nonce for book in bench.of(BookRecord)] == [10, 11]
+
+
+def test_one_state_under_two_names_is_one_record_and_two_states_in_a_frame_are_two():
+    bench = Bench()
+    bench.frame({}, bench.state(1, "level2::BTC/USDT"), bench.state(1, "level2::BTC/USDTC"))
+    assert len(bench.of(BookRecord)) == 1
+    bench.frame({}, bench.state(2), bench.state(3))
+    assert [book.nonce for book in bench.of(BookRecord)] == [1, 2, 3]
+
+
+def test_a_book_that_was_not_asked_for_is_counted():
+    bench = Bench()
+    bench.frame({}, bench.state(1, symbol="ETH/USDT"))
+    assert bench.outcomes() == {"not_asked": 1}
+    assert bench.out == []
+
+
+def test_trades_are_kept_once_by_id():
+    bench = Bench()
+    once = [lambda c, i=i: bench.recorder.trade(c, trade(i)) for i in ("1", "2", "1")]
+    bench.frame({}, *once)
+    bench.frame({}, once[0])
+    bench.frame({}, lambda c: bench.recorder.trade(c, trade(None)), lambda c: bench.recorder.trade(c, trade(None)))
+    assert [t.trade_id for t in bench.of(TradeRecord)] == ["1", "2", None, None]
+    assert bench.outcomes() == {"trades": 2, "duplicate": 1}
+
+
+def test_a_ticker_handed_out_twice_counts_once():
+    bench = Bench()
+    ticker = {"symbol": "BTC/USDT", "bid": 1.0, "last": 1.0}
+    bench.frame({}, *[lambda c: bench.recorder.ticker(c, ticker)] * 2)
+    bench.frame({}, lambda c: bench.recorder.ticker(c, ticker))
+    assert len(bench.of(TickerRecord)) == 2
+
+
+def test_a_lost_connection_is_a_gap_of_every_stream_since_its_last_frame():
+    bench = Bench()
+    bench.frame({"result": None, "id": 0})
+    bench.update(8, 10)
+    last = bench.clock.us
+    bench.clock.us += 5_000_000
+    bench.recorder.lose(bench.connection, GapReason.STALE, "no data")
+    bench.recorder.lose(bench.connection, GapReason.DISCONNECT, "closed")
+    assert bench.frame({}, bench.state(11)) is None
+    fresh = bench.connect()
+    bench.frame({"result": None, "id": 1}, connection=fresh)
+    acknowledged = bench.clock.us
+    bench.frame({}, bench.state(20), connection=fresh)
+    gaps = {gap.channel: gap for gap in bench.of(GapRecord)}
+    assert {gap.reason for gap in gaps.values()} == {GapReason.STALE}
+    assert {gap.gap_start_us for gap in gaps.values()} == {last}
+    assert {channel: gap.gap_end_us for channel, gap in gaps.items()} == {
+        "trades": acknowledged,
+        "ticker": acknowledged,
+        "orderbook": bench.clock.us,
+    }
+    assert bench.outcomes() == {"states": 2, "after_error": 1, "control": 2}
+    assert bench.tally.reconnects["binanceus"] == 1
+
+
+def test_a_bad_frame_loses_its_connection():
+    bench = Bench()
+    bench.frame({"result": None, "id": 0})
+    bench.update(8, 10)
+    bench.recorder.begin(bench.connection, 5)
+    bench.recorder.spoil(ValueError("half a frame"))
+    bench.recorder.stop()
+    gaps = bench.of(GapRecord)
+    assert sorted(gap.channel for gap in gaps) == ["orderbook", "ticker", "trades"]
+    book = next(gap for gap in gaps if gap.channel == "orderbook")
+    assert (book.reason, book.detail) == (GapReason.BAD_FRAME, "ValueError: half a frame")
+    assert bench.outcomes() == {"control": 1, "states": 1, "bad_frame": 1}
+
+
+@pytest.mark.parametrize(
+    ("is_first", "seconds", "gaps"),
+    [
+        pytest.param(True, 1, 0, id="a first start is no loss"),
+        pytest.param(True, 60, 3, id="a first start that takes long is"),
+        pytest.param(False, 1, 3, id="after an earlier run every moment counts"),
+    ],
+)
+def test_what_a_start_leaves_out(is_first, seconds, gaps):
+    bench = Bench(is_first=is_first)
+    start = bench.clock.us
+    bench.clock.us += seconds * 1_000_000
+    bench.frame({"result": None, "id": 1})
+    bench.frame({}, bench.state(1))
+    assert [(g.reason, g.gap_start_us) for g in bench.of(GapRecord)] == [(GapReason.SHUTDOWN, start)] * gaps
+
+
+def test_okx_acknowledges_one_stream_at_a_time():
+    bench = Bench("okx", is_first=False)
+    bench.frame({"event": "subscribe", "arg": {"channel": "trades", "instId": "ETH-USDT"}})
+    assert bench.of(GapRecord) == []
+    bench.frame({"event": "subscribe", "arg": {"channel": "trades", "instId": "BTC-USDT"}})
+    assert [gap.channel for gap in bench.of(GapRecord)] == ["trades"]
+    bench.frame({"event": "subscribe", "arg": {"channel": "books", "instId": "BTC-USDT"}})
+    assert [gap.channel for gap in bench.of(GapRecord)] == ["trades"]
+
+
+def test_nothing_is_recorded_after_the_stop():
+    bench = Bench()
+    bench.update(8, 10)
+    bench.recorder.stop()
+    count = len(bench.out)
+    bench.update(10, 11)
+    bench.state(12)(bench.connection)
+    assert len(bench.out) == count
+    assert bench.outcomes()[Outcome.AFTER_STOP] == 1
+
+
+def test_an_alias_is_kept_under_the_symbol_asked_for():
+    usdc = Stream(Channel.ORDERBOOK, "BTC/USDC")
+    bench = Bench("coinbase", asked=[usdc])
+    bench.recorder._markets = {"BTC/USDC": Market("BTC-USDC", None)}
+    bench.frame({}, bench.state(None, "level2::BTC/USD", "BTC/USD"), bench.state(None, "level2::BTC/USDC", "BTC/USD"))
+    assert [book.symbol for book in bench.of(BookRecord)] == ["BTC/USDC"]

@@ -1,0 +1,127 @@
+"""The taps over a real ccxt exchange object, without a socket."""
+
+import itertools
+
+import pytest
+import pytest_asyncio
+from ccxt.async_support.base.ws.cache import ArrayCache, ArrayCacheBySymbolById
+from ccxt.async_support.base.ws.order_book import OrderBook
+
+from fluxforge_collector.clock import SystemClock
+from fluxforge_collector.exchanges.dialects import dialect_of
+from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.recorder import Ends, Market, Recorder, Start
+from fluxforge_collector.exchanges.tap import WANTED, require_internals, tapped
+from fluxforge_collector.metrics import Tally
+from fluxforge_collector.records import BookRecord, Channel, GapReason, TickerRecord, TradeRecord
+
+STREAMS = tuple(Stream(c, "BTC/USDT") for c in (Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER))
+
+
+@pytest.fixture
+def out():
+    return []
+
+
+@pytest_asyncio.fixture
+async def exchange(out):
+    ends = Ends(SystemClock(), out.append, itertools.count().__next__, itertools.count().__next__, Tally())
+    made = tapped("okx")()
+    recorder = Recorder(
+        "okx",
+        STREAMS,
+        markets={"BTC/USDT": Market("BTC-USDT", None)},
+        depth=5,
+        dialect=dialect_of("okx"),
+        ends=ends,
+        start=Start(0, GapReason.DISCONNECT, is_first=True),
+    )
+    made.record_with(recorder, is_full_diff=False)
+    WANTED.set(STREAMS)
+    yield made
+    await made.close()
+
+
+def trade(number):
+    return {"symbol": "BTC/USDT", "id": str(number), "price": 1.0, "amount": 1.0, "side": "buy"}
+
+
+def ids(out):
+    return [record.trade_id for record in out if isinstance(record, TradeRecord)]
+
+
+def test_this_ccxt_is_the_one_the_taps_were_made_for():
+    require_internals()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("cache_class", [ArrayCache, ArrayCacheBySymbolById])
+async def test_every_trade_is_recorded_once_however_often_the_cache_rolls_over(exchange, out, cache_class):
+    client = exchange.client("ws://x")
+    cache = cache_class(10)
+    for number in range(3):
+        cache.append(trade(number))
+    for message_hash in ("trades:BTC/USDT", "trades"):
+        client.resolve(cache, message_hash)
+    for number in range(3, 200):
+        cache.append(trade(number))
+        client.resolve(cache, "trades:BTC/USDT")
+    assert ids(out) == [str(number) for number in range(200)]
+    assert len(cache) <= 10
+
+
+@pytest.mark.asyncio
+async def test_a_cache_of_ccxt_s_own_size_stays_small_in_memory(exchange, out):
+    client = exchange.client("ws://x")
+    cache = ArrayCache(1000)
+    for number in range(500):
+        cache.append(trade(number))
+        client.resolve(cache, "trades:BTC/USDT")
+    assert len(ids(out)) == 500
+    assert len(cache) == 64
+
+
+@pytest.mark.asyncio
+async def test_books_are_copied_and_what_is_taken_reaches_no_future(exchange, out):
+    client = exchange.client("ws://x")
+    waiting = client.future("books:BTC/USDT")
+    book = OrderBook({"symbol": "BTC/USDT", "bids": [[1.0, 2.0]], "asks": [[3.0, 4.0]], "nonce": 1}, 2)
+    client.resolve(book, "books:BTC/USDT")
+    book["bids"].store(1.0, 9.0)
+    (record,) = [record for record in out if isinstance(record, BookRecord)]
+    assert (record.bids, record.asks, record.nonce) == ([1.0, 2.0], [3.0, 4.0], 1)
+    assert not waiting.done()
+    other = client.future("unsubscribe")
+    client.resolve({"event": "unsubscribe"}, "unsubscribe")
+    assert other.result() == {"event": "unsubscribe"}
+
+
+@pytest.mark.asyncio
+async def test_a_book_is_cut_where_a_feed_of_fixed_depth_ends(exchange, out):
+    client = exchange.client("ws://x")
+    levels = [[float(i), 1.0] for i in range(1, 9)]
+    book = OrderBook({"symbol": "BTC/USDT", "bids": levels, "asks": [], "nonce": 1}, 4)
+    client.resolve(book, "books:BTC/USDT")
+    assert len(book["bids"]) == 4
+
+
+@pytest.mark.asyncio
+async def test_tickers_alone_and_among_others_but_no_best_quotes(exchange, out):
+    client = exchange.client("ws://x")
+    ticker = {"symbol": "BTC/USDT", "bid": 1.0, "last": 2.0}
+    client.resolve(ticker, "bidask::BTC/USDT")
+    assert out == []
+    client.resolve({"BTC/USDT": ticker}, "tickers::BTC/USDT")
+    assert [record.bid for record in out if isinstance(record, TickerRecord)] == [1.0]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "text", ['{"arg":', '{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"tradeId":"1","instId":"BTC/USDT"}]}']
+)
+async def test_a_frame_that_cannot_be_handled_replaces_its_client(exchange, text):
+    client = exchange.client("ws://x")
+    waiting = client.future("books:BTC/USDT")
+    client.handle_text_or_binary_message(text)
+    assert "BadFrameError" in repr(waiting.exception())
+    assert exchange.client("ws://x") is not client

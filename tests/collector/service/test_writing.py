@@ -1,0 +1,96 @@
+"""Writing on while the disk refuses, and what becomes of the records meanwhile."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from fluxforge_collector.clock import SystemClock
+from fluxforge_collector.errors import DataError, StorageError
+from fluxforge_collector.metrics import Tally
+from fluxforge_collector.queue import RecordQueue
+from fluxforge_collector.records import BookRecord, GapReason, GapRecord
+from fluxforge_collector.service.writing import Writing
+
+
+class FullDisk:
+    """A writer whose disk is full until `is_full` is cleared."""
+
+    def __init__(self):
+        self.is_full = True
+        self.rows, self.flushed, self.refusals = [], [], 0
+
+    def append(self, records):
+        self.rows += records
+        if any(record.symbol == "bad" for record in records):
+            raise DataError("a record that cannot be kept")
+
+    def is_flush_due(self):
+        return bool(self.rows)
+
+    def is_rotation_due(self):
+        return False
+
+    def flush(self):
+        if self.is_full:
+            self.refusals += 1
+            raise StorageError("no space left")
+        self.flushed += self.rows
+        self.rows = []
+
+    def close(self):
+        self.flush()
+        return "the last manifest"
+
+
+def book(at, symbol="A"):
+    return BookRecord("x", symbol, 0, at, None, at, [1.0, 1.0], [2.0, 1.0], at, 0)
+
+
+@pytest.fixture
+def tally():
+    return Tally()
+
+
+@pytest.fixture
+def queue(tally):
+    return RecordQueue(4, 1 << 20, next_seq=itertools.count().__next__, tally=tally)
+
+
+@pytest.mark.asyncio
+async def test_it_goes_on_when_space_returns_and_what_was_lost_is_a_gap(queue, tally, until):
+    writer = FullDisk()
+    writing = Writing(queue, writer, SystemClock(), tally)
+    task = asyncio.create_task(writing.run())
+    queue.put(book(0))
+    await until(lambda: writer.refusals >= 1)
+    assert writing.why_stopped == "no space left"
+    for at in range(1, 100):
+        queue.put(book(at))
+    assert len(queue) <= 4
+    writer.is_full = False
+    await until(lambda: any(isinstance(r, BookRecord) and r.capture_us == 99 for r in writer.flushed))
+    assert writing.why_stopped is None
+    (gap,) = [record for record in writer.flushed if isinstance(record, GapRecord)]
+    books = [record for record in writer.flushed if isinstance(record, BookRecord)]
+    assert gap.reason is GapReason.QUEUE_FULL
+    assert len(books) + gap.lost == 100
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.asyncio
+async def test_a_record_that_cannot_be_kept_does_not_stop_the_others(queue, tally, until):
+    writer = FullDisk()
+    writer.is_full = False
+    writing = Writing(queue, writer, SystemClock(), tally)
+    task = asyncio.create_task(writing.run())
+    queue.put(book(1, "bad"))
+    queue.put(book(2))
+    await until(lambda: len(writer.flushed) == 2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    queue.put(book(3))
+    assert await writing.finish() == "the last manifest"
+    assert [record.capture_us for record in writer.flushed] == [1, 2, 3]
+    assert tally.segments == 1

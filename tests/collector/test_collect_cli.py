@@ -1,0 +1,87 @@
+"""`fluxforge collect` as a script sees it."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from fluxforge_collector.cli import main
+from fluxforge_collector.cli.collect import check_sources, command, summary, table
+from fluxforge_collector.errors import ConfigError
+from fluxforge_collector.metrics import Outcome, Tally
+from fluxforge_collector.service import CollectReport
+from fluxforge_collector.simulator import Simulator, SimulatorOptions
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [("coinbase", "not available yet"), ("ccxt,coinbase", "not available yet"), ("foo", "choose from ccxt"), ("", "no source")],
+)  # fmt: skip
+def test_sources_that_cannot_be_had(sources, message):
+    with pytest.raises(ConfigError, match=message):
+        check_sources(sources)
+
+
+def test_the_help_needs_no_exchange():
+    result = CliRunner().invoke(command, ["--help"])
+    assert result.exit_code == 0
+    assert "the next start recovers" in " ".join(result.output.split())
+
+
+def test_an_unknown_exchange_is_one_line_and_exit_code_2(tmp_path, capsys):
+    file = tmp_path / "f.yaml"
+    file.write_text("exchanges: {binancus: {symbols: [BTC/USDT]}}")
+    with pytest.raises(SystemExit) as stop:
+        main(["collect", "--config", str(file), "--seconds", "1"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "fluxforge: ccxt has no streams of exchange 'binancus' — did you mean binanceus?"
+    ]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("number", [None, signal.SIGINT])
+async def test_a_run_ends_in_order_and_reports(number, config, until, tmp_path):
+    async with Simulator(SimulatorOptions(seed=31, speed=5)) as sim:
+        settings = config(sim, {"okx": {"symbols": ["BTC/USDT"]}})
+        file = tmp_path / "fluxforge.yaml"
+        file.write_text(yaml.safe_dump(settings.model_dump(mode="json", exclude_defaults=True)))
+        program = [sys.executable, "-c", "from fluxforge_collector.cli import main; main()"]
+        arguments = ["collect", "--config", file, "--json", *([] if number else ["--seconds", "4"])]
+        process = subprocess.Popen([*program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            if number is not None:
+                await until(lambda: len(sim.truth.frames(channel="orderbook")) > 20, 90)
+                process.send_signal(number)
+            out, log = await asyncio.to_thread(process.communicate, timeout=90)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert all(json.loads(line)["event"] for line in log.splitlines())
+    (line,) = out.splitlines()
+    report = json.loads(line)
+    account = report["account"]["okx"]
+    assert report["frames"] == account["received"] == sum(account.values()) - account["received"]
+    assert report["records"]["orderbook"] >= 1
+    assert list(settings.root.glob("raw/ready/ccxt/*.json"))
+    assert not list(settings.root.glob("raw/active/**/*.arrow"))
+
+
+def test_the_report_in_a_line():
+    report = CollectReport(2.0, 10, {"orderbook": 1234}, {"sequence": 1}, 1, 0, 0, [], {})
+    assert summary(report) == (
+        "2.0 s: 10 frames, 1,234 orderbook; 1 segments, 0 reconnects, 0 records lost; gaps: 1 sequence"
+    )
+
+
+def test_the_live_table_has_a_row_per_exchange():
+    tally = Tally()
+    for exchange in ("okx", "binanceus"):
+        tally.frames[exchange, Outcome.STATES] = 5
+        tally.records[exchange, "orderbook"] = 5
+    assert table(tally, 3.0).row_count == 2
