@@ -12,7 +12,7 @@ from fluxforge_assets.bars.own import OWN
 from fluxforge_assets.features import rolling_only
 from fluxforge_assets.features.books import Float64Array
 from fluxforge_assets.features.catalogue import silver_columns
-from fluxforge_assets.features.merging import Grouped
+from fluxforge_assets.features.grouping import Grouped
 from fluxforge_assets.features.registry import WINDOWS, by_family
 from fluxforge_assets.features.window import Merged, Window
 from fluxforge_assets.tables import Binding, Column, Dtype, Feature, Kind

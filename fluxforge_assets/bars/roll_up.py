@@ -13,7 +13,7 @@ import polars as pl
 from fluxforge_assets.bars.columns import bar_columns, declared_columns
 from fluxforge_assets.features.books import Int64Array
 from fluxforge_assets.features.frames import empty_frame, frame_of
-from fluxforge_assets.features.merging import Grouped, Grouping
+from fluxforge_assets.features.grouping import Grouped, Grouping
 from fluxforge_assets.features.window import Merged, Window
 from fluxforge_collector.config.features import FeatureOptions
 from fluxforge_collector.errors import DataError

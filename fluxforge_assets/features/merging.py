@@ -1,4 +1,4 @@
-"""How statistics of buckets merge into longer windows: rolling on the bucket grid, or grouped into bars.
+"""How statistics of buckets merge into longer windows, and those that roll over the bucket grid.
 
 Nothing old is ever subtracted. A rolling window is a fixed tree of merges that depends on its own buckets only, so
 where the rows were cut into chunks changes no bit of it. No statistic is known here, only sums, extremes, firsts, lasts
@@ -7,15 +7,13 @@ and moments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from fluxforge_assets.features.books import Float64Array, Int64Array
-from fluxforge_assets.kernels import groups
 
 Arrays = tuple[Float64Array, ...]
 ByLength = dict[int, Float64Array]
@@ -193,94 +191,11 @@ class Rolling:
         return found
 
 
-@dataclass(frozen=True)
-class Grouping:
-    """Neighbouring windows put together: `starts` is the first of each group, ascending from 0, shape (groups,).
-
-    `length`: of the groups, in buckets; `source`: length of what is put together, 0 for the rows.
-    """
-
-    length: int
-    source: int
-    starts: Int64Array
-
-
-class Grouped:
-    """Windows that follow one another, for several lengths: bars. A longer one is put together from shorter ones."""
-
-    def __init__(self, groupings: Sequence[Grouping]) -> None:
-        self._groupings = groupings
-
-    def _fold(self, values: Float64Array, merge: Callable[[Float64Array, Int64Array, Float64Array], None]) -> ByLength:
-        done = {0: values}
-        for grouping in self._groupings:
-            source = done[grouping.source]
-            if len(grouping.starts) == len(source):
-                done[grouping.length] = source
-            else:
-                done[grouping.length] = np.empty(len(grouping.starts))
-                merge(source, grouping.starts, done[grouping.length])
-        return done
-
-    def add(self, values: Float64Array) -> ByLength:
-        """Sums."""
-        return self._fold(_filled(values, 0.0), groups.add)
-
-    def minimum(self, values: Float64Array, neutral: float) -> ByLength:
-        """Smallest values; `neutral` where none."""
-        return self._fold(_filled(values, neutral), groups.minimum)
-
-    def maximum(self, values: Float64Array, neutral: float) -> ByLength:
-        """Largest values; `neutral` where none."""
-        return self._fold(_filled(values, neutral), groups.maximum)
-
-    def first(self, values: Float64Array) -> ByLength:
-        """Earliest values that are not NaN."""
-        return self._fold(values, groups.first)
-
-    def last(self, values: Float64Array) -> ByLength:
-        """Latest values that are not NaN."""
-        return self._fold(values, groups.last)
-
-    def moments(
-        self, count: str, counts: Float64Array, means: Arrays, products: tuple[tuple[int, int], ...]
-    ) -> list[ByLength]:
-        """Means and (co-)moments in two passes: the means, then deviations from them."""
-        del count
-        total = self.add(counts)
-        n_means = len(means) - len(products)
-        merged: list[ByLength] = [{0: _filled(values, 0.0)} for values in means]
-        for grouping in self._groupings:
-            n, starts, source, length = total[grouping.source], grouping.starts, grouping.source, grouping.length
-            if len(starts) == len(n):
-                for values in merged:
-                    values[length] = values[source]
-                continue
-            for values in merged:
-                values[length] = np.empty(len(starts))
-            for values in merged[:n_means]:
-                groups.mean(n, values[source], starts, values[length])
-            for values, (i, j) in zip(merged[n_means:], products, strict=True):
-                x, y = merged[i], merged[j]
-                groups.product(n, x[source], y[source], values[source], starts, x[length], y[length], values[length])
-        return merged
-
-    def at_rows(self, merged: Float64Array, shift: int) -> Float64Array:
-        """Merged values, which are those of each group already."""
-        del shift
-        return merged
-
-
 def _as_slice(positions: Int64Array) -> slice | Int64Array:
     """Positions as a slice where they are neighbours: it copies nothing."""
     if len(positions) and positions[-1] - positions[0] + 1 == len(positions):
         return slice(int(positions[0]), int(positions[-1]) + 1)
     return positions
-
-
-def _filled(values: Float64Array, neutral: float) -> Float64Array:
-    missing = np.isnan(values)
-    return np.where(missing, neutral, values) if missing.any() else values
 
 
 def _first(older: Float64Array, newer: Float64Array, out: Float64Array) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fluxforge_assets.kernels import book_pass, trade_pass
+from fluxforge_assets.kernels import book_pass, groups, trade_pass
 from fluxforge_assets.kernels.book_pass import BookChunk, BookParams, Quotes
 from fluxforge_assets.kernels.steps import Breaks
 from fluxforge_assets.kernels.trade_pass import TradeChunk, TradeParams
@@ -24,6 +24,11 @@ def warm() -> None:
     state, room = trade_pass.fresh_state(), trade_pass.room(1)
     trade_pass.pass_trades(trades, quotes, state, trade_params, breaks, breaks, room)
     trade_pass.close_bucket(state, room, 0)
+    starts, out = np.empty(0, np.int64), np.empty(0)
+    for merge in (groups.add, groups.minimum, groups.maximum, groups.first, groups.last):
+        merge(real, starts, out)
+    groups.mean(real, real, starts, out)
+    groups.product(real, real, real, real, starts, real, real, out)
 
 
 def _frozen(values: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 
 from fluxforge_assets.features import catalogue
 from fluxforge_assets.features.books import Books
-from fluxforge_assets.features.merging import Grouped, Grouping
+from fluxforge_assets.features.grouping import Grouped, Grouping
 from fluxforge_assets.features.registry import STATIC, WINDOWS
 from fluxforge_assets.features.window import Merged, Window
 from fluxforge_collector.config.features import FeatureOptions

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fluxforge_assets.features.merging import Grouped, Grouping, Rolling, parts_of
+from fluxforge_assets.features.grouping import Grouped, Grouping
+from fluxforge_assets.features.merging import Rolling, parts_of
 
 LENGTHS = (1, 3, 8, 13)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fluxforge_assets.features.merging import Grouped, Grouping
+from fluxforge_assets.features.grouping import Grouped, Grouping
 from fluxforge_assets.features.window import GRID_SUMS, Merged, Window, divide_above, where_at_least
 from fluxforge_collector.config.features import FeatureOptions
 
