@@ -88,7 +88,6 @@ def configuration_sensor(config: Config) -> dg.SensorDefinition:
         minimum_interval_seconds=SENSOR_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells which partitions a change of configuration made stale.",
-        asset_selection=dg.AssetSelection.keys(*(dg.AssetKey(dataset.asset_key) for dataset in DATASETS)),
     )
     def configuration(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
         now = datetime.now(UTC)
