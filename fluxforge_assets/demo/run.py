@@ -102,13 +102,13 @@ def launch(
         demo.start("instance", "dagster", "instance", "info")
         demo.processes["instance"].is_short = True
         demo.start("exchange", "fluxforge", "exchange", "--port", str(exchange_port), *source)
-        module = ("-m", "fluxforge_assets.definitions")
-        demo.start("code", "dagster", "api", "grpc", "--host", "127.0.0.1", "--port", str(code_port), *module)
         _wait(demo, lambda: bool(demo.exchange_stats()), "the exchange answers")
         say("starting the collector")
         demo.start("collector", "fluxforge", "collect", "--sources", "ccxt", "--json")
         say("starting Dagster")
         _end_well(demo.processes.pop("instance"))
+        module = ("-m", "fluxforge_assets.definitions")
+        demo.start("code", "dagster", "api", "grpc", "--host", "127.0.0.1", "--port", str(code_port), *module)
         demo.start("daemon", "dagster-daemon", "run", "-w", str(layout.workspace))
         if page:
             where = ("--host", "127.0.0.1", "--port", str(page_port))
