@@ -24,6 +24,7 @@ DAYS_BEFORE = 2
 """A day's values need its own rows and those of this many days before it."""
 ALMOST = 1 + 1e-9
 MOST_BUCKETS = 1_000_000
+MOST_EXACT = 1e9  # beyond, a bucket is too small a share of the day's volume for float64
 
 
 def vpin_columns(options: FeatureOptions) -> tuple[Column, ...]:
@@ -77,13 +78,16 @@ def compute_vpin(
     day = (whole(rows, "ts") - options.bucket_us) // DAY_US
     buckets = [_Buckets.none()]
     volume_before: dict[int, float] = {}
+    first_day = None if from_us is None else from_us // options.bucket_us * options.bucket_us // DAY_US
     for date in np.unique(day).tolist():
         today = rows.filter(pl.Series(day == date))
         signed = numbers(today, "buy_vol") + numbers(today, "sell_vol")
         volume_before[date] = float(signed.sum())
         if date - 1 in volume_before:
             size = volume_before[date - 1] / options.vpin_buckets_per_day
-            made = _Buckets.of(whole(today, "ts"), numbers(today, "buy_vol"), signed, size)
+            # of a day that is left out, only the buckets that the next day's mean reaches are made
+            last = options.vpin_window if first_day is not None and date < first_day else None
+            made = _Buckets.of(whole(today, "ts"), numbers(today, "buy_vol"), signed, size, last)
             earlier = buckets[-1].imbalance if date - 2 in volume_before else np.empty(0)
             made.average(earlier, options.vpin_window, options.vpin_min)
             buckets.append(made)
@@ -105,17 +109,23 @@ class _Buckets:
         return cls(np.empty(0, np.int64), np.empty(0), 0.0)
 
     @classmethod
-    def of(cls, ts: Int64Array, buy: Float64Array, signed: Float64Array, size: float) -> _Buckets:
-        """From a day's rows that traded; a row that spans buckets is split in its own buy and sell proportion."""
+    def of(
+        cls, ts: Int64Array, buy: Float64Array, signed: Float64Array, size: float, last: int | None = None
+    ) -> _Buckets:
+        """All or the last of a day's buckets, from its rows that traded.
+
+        A row that spans buckets is split in its own buy and sell proportion.
+        """
         clock = np.cumsum(signed)
-        count = int(min(clock[-1] * ALMOST / size, MOST_BUCKETS + 2.0))
-        count += int((count + 1) * size <= clock[-1] * ALMOST) - int(count * size > clock[-1] * ALMOST)
-        if count > MOST_BUCKETS:
+        most = MOST_BUCKETS if last is None else MOST_EXACT
+        if clock[-1] > size * most:
             raise DataError(
-                f"a day's volume fills over {MOST_BUCKETS} buckets of {size:g}, set by the day before",
+                f"a day's volume fills over {most:,.0f} buckets of {size:g}, a size the day before sets",
                 "lower vpin_buckets_per_day, or leave that day out",
             )
-        edges = np.arange(count + 1) * size
+        count = int(clock[-1] * ALMOST / size)
+        count += int((count + 1) * size <= clock[-1] * ALMOST) - int(count * size > clock[-1] * ALMOST)
+        edges = np.arange(0 if last is None else max(0, count - last), count + 1) * size
         bought = np.interp(edges, np.append(0.0, clock), np.append(0.0, np.cumsum(buy)))
         imbalance = np.minimum(np.abs(2 * np.diff(bought) - size) / size, 1.0)
         return cls(ts[np.searchsorted(clock * ALMOST, edges[1:])], imbalance, size)
