@@ -47,9 +47,10 @@ class BookStream:
             options.bucket_us,
             options.max_levels,
             min(5, options.max_levels),
-            options.bands_bps[0],
-            options.tight_spread_bps,
-            options.wide_spread_bps,
+            # floats even where whole, or the kernels would be compiled twice
+            float(options.bands_bps[0]),
+            float(options.tight_spread_bps),
+            float(options.wide_spread_bps),
             has_changes,
             has_resilience,
             has_quotes,
@@ -90,7 +91,9 @@ class TradeStream:
     """The trade pass over chunks."""
 
     def __init__(self, options: FeatureOptions, breaks: ChannelBreaks) -> None:
-        self._params = TradeParams(options.bucket_us, options.large_trade_notional, options.side_fallback == "quote")
+        self._params = TradeParams(
+            options.bucket_us, float(options.large_trade_notional), options.side_fallback == "quote"
+        )
         self._breaks = breaks
         self._state = trade_pass.fresh_state()
         self._closed = [trade_pass.room(0)]

@@ -13,7 +13,7 @@ from fluxforge_assets.kernels.book_pass import BookChunk
 from fluxforge_assets.kernels.trade_pass import TradeChunk
 from fluxforge_collector.config.features import FeatureOptions
 
-BLOCK_ROWS = 8192
+BLOCK_ROWS = 4096
 """Rows made at once, about: enough to spread the cost of each column's call, few enough to bound memory."""
 _FAR = int(np.iinfo(np.int64).max)
 

@@ -25,7 +25,8 @@ from fluxforge_collector.config.features import FeatureOptions
 EVENTS = 200_000
 DAY_EVENTS = 864_000
 ROUNDS = 5
-BATCH = 16_384
+BATCH = 4096
+ROW_GROUP = 16_384
 BOOKS = {"normal": {"turnover": 0.2}, "busy": {"turnover": 0.8, "events_per_s": 40.0}}
 
 
@@ -54,7 +55,7 @@ def write_bronze(folder: Path, events: int, seed: int, kind: dict[str, float]) -
         pq.write_table(
             table,
             folder / f"{name}.parquet",
-            row_group_size=BATCH,
+            row_group_size=ROW_GROUP,
             compression="zstd",
             compression_level=3,
             use_dictionary=[f.name for f in table.schema if pa.types.is_dictionary(f.type)],
@@ -72,7 +73,7 @@ class Decode:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         started = time.process_time()
-        for batch in pq.ParquetFile(self._path).iter_batches(BATCH, use_threads=False):
+        for batch in pq.ParquetFile(self._path, buffer_size=65_536).iter_batches(BATCH, use_threads=False):
             self.seconds += time.process_time() - started
             yield batch
             started = time.process_time()
