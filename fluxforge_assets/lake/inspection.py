@@ -55,8 +55,10 @@ def _inspect_file(path: Path, channel: Channel, entry: ChannelEntry, manifest: M
         raise DataError(f"rows of {channel} are not sorted by instrument", REMEDY)
     if counted != {name: known.rows for name, known in entry.instruments.items()}:
         raise DataError(f"the instruments of {channel} are not those of the manifest", REMEDY)
+    if times is None:
+        return
     start = 0
-    for name, rows in runs if times is not None else ():
+    for name, rows in runs:
         _check_times(times.slice(start, rows), f"{name} of {channel}", manifest)
         start += rows
 

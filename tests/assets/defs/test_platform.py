@@ -11,13 +11,7 @@ from fluxforge_assets.defs.realtime import REALTIME
 from fluxforge_assets.lake.checks import CHECKS, Stored
 from fluxforge_assets.lake.datasets import DATASETS, SILVER_ORDERBOOK
 from fluxforge_assets.lake.marks import mark, marks
-from fluxforge_collector.config.load import load_config
-from fluxforge_collector.errors import FluxForgeError
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::dagster.BetaWarning"),
-    pytest.mark.filterwarnings("ignore::dagster.PreviewWarning"),
-]
 BTC = f"{DAY}|binanceus:BTC-USDT"
 KEYS = ("binanceus:BTC-USDT", "binanceus:ETH-USDT", "okx:BTC-USDT_USDT")
 
@@ -240,9 +234,3 @@ def test_every_asset_is_described(defs):
         columns = node.metadata["dagster/column_schema"].columns
         assert len(columns) > 5
         assert key.path[0] == "bronze" or all(column.description for column in columns), key
-
-
-def test_a_configuration_error_stops_the_code_location_in_one_line(tmp_path):
-    with pytest.raises(FluxForgeError, match="did you mean"):
-        (tmp_path / "wrong.yaml").write_text("laek: {root: x}\n")
-        load_config(tmp_path / "wrong.yaml")

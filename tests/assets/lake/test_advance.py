@@ -1,5 +1,6 @@
 """Incremental = full: any split of the data over segments and runs gives the rows that one computation gives."""
 
+import itertools
 import random
 
 import polars as pl
@@ -106,7 +107,7 @@ def test_parts_are_disjoint_and_ascending(tmp_path, lake, config):
         for place in lake.places("ccxt", recipe.dataset.folder, DAY):
             parts = parts_of(lake.partition(place, recipe.dataset.folder))
             assert parts
-            assert all(a.to_us <= b.from_us for a, b in zip(parts, parts[1:], strict=False))
+            assert all(a.to_us <= b.from_us for a, b in itertools.pairwise(parts))
 
 
 def test_a_new_configuration_builds_the_open_day_again(tmp_path, stored, lake, config):
