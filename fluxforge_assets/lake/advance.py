@@ -26,6 +26,7 @@ from fluxforge_assets.lake.parts import (
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change, Input, Recipe, Writer
 from fluxforge_assets.lake.swap import new_directory, swap
+from fluxforge_collector.errors import DataError
 
 
 @dataclass
@@ -81,8 +82,13 @@ def replace(lake: Lake, recipe: Recipe, place: Place) -> Change:
 
     The bulk is computed while real-time runs go on; what became final meanwhile is added under the lock.
     """
-    made = new_directory(lake.work)
     inputs = recipe.inputs(place)
+    if not inputs and parts_of(lake.partition(place, recipe.dataset.folder)):
+        raise DataError(
+            f"nothing is left to compute {recipe.dataset.asset} of {place.instrument.key} on {place.date} from",
+            "what is stored stays as it is",
+        )
+    made = new_directory(lake.work)
     change = Writer(lake, recipe, place, made, None, inputs, inputs).write(
         place.start_us, max(recipe.until_us(place), place.start_us)
     )
@@ -140,7 +146,7 @@ def _rebuild(lake: Lake, recipe: Recipe, place: Place, start_us: int, until_us: 
         frame = _cut(pl.read_parquet(directory / part.name), recipe, start_us)
         if frame.height:
             rows = (kept.rows if kept else 0) + frame.height
-            kept = dataclasses.replace(known, rows=rows, last_us=int(frame["ts"][-1]))
+            kept = dataclasses.replace(known, rows=rows, last_us=int(frame["ts"][-1]), merged=())
             write_part(made, lake.work, frame, recipe.columns, (part.from_us, start_us), kept, recipe.dataset.key)
     fresh = [i for i in inputs if i.name not in used]
     change = Writer(lake, recipe, place, made, kept, inputs, fresh).write(start_us, until_us)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
+from fluxforge_assets.lake.bronze_files import DayFiles, list_files
 from fluxforge_assets.lake.paths import Lake, next_date
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
@@ -22,6 +23,7 @@ class Archive:
         self.paths: SourcePaths = lake.segments(source)
         self._names: dict[str, tuple[SegmentName, ...]] = {}
         self._manifests: dict[str, Manifest] = {}
+        self._files: dict[tuple[str, str], DayFiles] = {}
 
     def __repr__(self) -> str:
         return f"<Archive {self.source}: {len(self._names)} dates listed>"
@@ -43,6 +45,17 @@ class Archive:
         if name.id not in self._manifests:
             self._manifests[name.id] = read_manifest(self.paths.archive_manifest(name.date, name.id))
         return self._manifests[name.id]
+
+    def files(self, channel: str, date: str) -> DayFiles:
+        """The files of a channel's date, as they were when first asked for."""
+        if (channel, date) not in self._files:
+            self.names(date)  # listed first: whatever they name has its file by then
+            self._files[channel, date] = list_files(self.paths.archive_dir / channel / f"date={date}")
+        return self._files[channel, date]
+
+    def forget_files(self) -> None:
+        """Look again where files are: compaction has moved rows from many into few."""
+        self._files.clear()
 
     def between(self, from_us: int, to_us: int) -> list[SegmentName]:
         """Segments that may hold rows captured in `[from_us, to_us)`, by start.

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK
-from fluxforge_assets.lake.parts import parts_of, read_provenance
+from fluxforge_assets.lake.parts import original_parts, parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place, day_start_us
 from fluxforge_assets.lake.recipe import Input
 from fluxforge_assets.lake.silver import SilverOrderbook
@@ -43,7 +43,7 @@ class GoldBars:
         return [
             Input(part.name, part.from_us)
             for day in dict.fromkeys((date_of(first_us), place.date))
-            for part in parts_of(self._silver(place, day))
+            for part in original_parts(self._silver(place, day))
             if part.to_us > first_us
         ]
 
@@ -60,9 +60,10 @@ class GoldBars:
         """The stamp of the newest silver row."""
         if not fresh:
             return 0
-        newest = max((i.name for i in fresh), key=lambda name: int(name.split("-")[2]))
+        newest_to_us = max(int(i.name.split("-")[2]) for i in fresh)
         directory = self._silver(place, place.date)
-        return read_provenance(directory / newest).last_us if (directory / newest).exists() else 0
+        holders = [part for part in parts_of(directory) if part.from_us < newest_to_us <= part.to_us]
+        return max((read_provenance(directory / part.name).last_us for part in holders), default=0)
 
     def is_waiting(self, newest_us: int, from_us: int, to_us: int) -> bool:
         """Whether a bar with a row in it can have ended."""

@@ -1,7 +1,8 @@
 """Parts: the files of a processed partition, their names, their rows on disk and what they say of their making.
 
 A part `part-{from_us}-{to_us}-{digest}.parquet` holds the rows of `[from_us, to_us)`: buckets and bars that begin and
-end within it, trades and tickers captured within it. The digest is of the file's bytes, so one name is one content.
+end within it, trades and tickers captured within it. The digest is of the file's bytes, so one name is one content;
+one that compaction made of several ends in `-merged.parquet`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from fluxforge_collector.durable import make_directory, sync_directory, sync_fil
 from fluxforge_collector.errors import DataError, StorageError
 
 KEYS = ("exchange", "symbol", "date")
-_PART = re.compile(r"part-(\d{1,19})-(\d{1,19})-([0-9a-f]{12})\.parquet")
+_PART = re.compile(r"part-(\d{1,19})-(\d{1,19})-([0-9a-f]{12})(-merged)?\.parquet")
 _MARK = b"fluxforge"
 _ARROW = {
     Dtype.F64: pa.float64(),
@@ -44,6 +45,7 @@ class Part(NamedTuple):
     from_us: int
     to_us: int
     name: str
+    is_merged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class Provenance:
 
     `inputs` are those first used by this part; `count` and `digest` are of all inputs beginning before the part's end,
     so that a late one shows without reading every part. `seen_us` is the newest row of any input used; `rows` counts
-    the partition's up to here, and `last_us` is the stamp of the last of them.
+    the partition's up to here, and `last_us` is the stamp of the last of them. `merged` names the parts it
+    was made of.
     """
 
     fingerprint: str
@@ -63,6 +66,7 @@ class Provenance:
     seen_us: int = 0
     rows: int = 0
     last_us: int = 0
+    merged: tuple[str, ...] = ()
 
 
 def parts_of(directory: Path) -> list[Part]:
@@ -72,16 +76,31 @@ def parts_of(directory: Path) -> list[Part]:
     except FileNotFoundError:
         return []
     matches = (_PART.fullmatch(name) for name in names)
-    return sorted(Part(int(m[1]), int(m[2]), m[0]) for m in matches if m)
+    return sorted(Part(int(m[1]), int(m[2]), m[0], bool(m[4])) for m in matches if m)
+
+
+def original_parts(directory: Path) -> list[Part]:
+    """The parts of a partition as they were written first: what was made from them does not notice compaction."""
+    found: list[Part] = []
+    for part in parts_of(directory):
+        names = read_provenance(directory / part.name).merged if part.is_merged else (part.name,)
+        matches = (_PART.fullmatch(name) for name in names)
+        found += [Part(int(m[1]), int(m[2]), m[0]) for m in matches if m]
+    return found
 
 
 def read_provenance(path: Path) -> Provenance:
     """How a part came about. Raises: DataError where it cannot be read."""
     try:
         known = json.loads((pq.read_metadata(path).metadata or {})[_MARK])
-        return Provenance(**{**known, "inputs": tuple(known["inputs"])})
+        return Provenance(**{**known, "inputs": tuple(known["inputs"]), "merged": tuple(known.get("merged", ()))})
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise DataError(f"part {path} cannot be read: {error}", "materialise its partition again") from error
+
+
+def as_metadata(provenance: Provenance) -> dict[bytes, str]:
+    """What a part's footer says of its making."""
+    return {_MARK: json.dumps(asdict(provenance))}
 
 
 def digest_of(names: Sequence[str]) -> str:
@@ -103,7 +122,7 @@ def write_part(
     Raises: DataError where the rows break the contract of their columns, StorageError where the disk refuses.
     """
     check_rows(frame, columns, key)
-    table = as_arrow(frame, columns).replace_schema_metadata({_MARK: json.dumps(asdict(provenance))})
+    table = as_arrow(frame, columns).replace_schema_metadata(as_metadata(provenance))
     try:
         make_directory(work)
         hidden = work / f"part-{secrets.token_hex(8)}.tmp"

@@ -35,6 +35,11 @@ def new_directory(work: Path) -> Path:
     return made
 
 
+def discard(made: Path) -> None:
+    """Delete what was built and not used; what cannot be deleted is swept once this process has ended."""
+    shutil.rmtree(made, ignore_errors=True)
+
+
 def swap(new: Path, target: Path) -> None:
     """Make `new` the partition `target` and delete what stood there. Raises: StorageError where the system refuses."""
     with storage_errors(f"replace {target}"):

@@ -1,0 +1,83 @@
+"""Which files hold a channel's rows of a date: one per segment as landed, or those that compaction made of many.
+
+A compacted file `segments_{run}_{number}.parquet` names in its footer the segments it holds. It comes into its date's
+folder, and their own files leave it, in one exchange of the folder: whoever lists it sees every row once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fluxforge_collector.errors import DataError
+from fluxforge_collector.segments.names import segment_of_file
+
+SEGMENTS = b"fluxforge.segments"
+ATTEMPTS = 5
+_COMPACTED = re.compile(r"segments_([0-9a-f]{12})_(\d{3,})\.parquet")
+
+
+@dataclass(frozen=True)
+class DayFiles:
+    """A folder's files: segments with one of their own, and for each compaction its files and what they cover."""
+
+    own: frozenset[str]
+    compacted: dict[str, tuple[Path, ...]]
+    covered: dict[str, str]
+    """The compaction that holds a segment, by the segment's id."""
+
+
+def list_files(folder: Path) -> DayFiles:
+    """The files of a channel's date. Raises: DataError where a footer cannot be read."""
+    for _ in range(ATTEMPTS):
+        try:
+            return _list(folder)
+        except FileNotFoundError as error:  # the folder was exchanged between listing and opening
+            last = error
+    raise DataError(f"files of {folder} kept vanishing: {last}", "try again when no compaction is running")
+
+
+def compacted_name(run: str, number: int) -> str:
+    """The name of a compaction's file; `run` identifies its segments."""
+    return f"segments_{run}_{number:03d}.parquet"
+
+
+def _list(folder: Path) -> DayFiles:
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        names = []
+    own: set[str] = set()
+    compacted: dict[str, list[tuple[int, Path]]] = {}
+    covered: dict[str, str] = {}
+    for name in names:
+        match = _COMPACTED.fullmatch(name)
+        if match:
+            compacted.setdefault(match[1], []).append((int(match[2]), folder / name))
+            covered |= dict.fromkeys(_covered(folder / name), match[1])
+        elif name.startswith("segment_") and (segment := _segment_id(name)):
+            own.add(segment)
+    ordered = {run: tuple(path for _, path in sorted(files)) for run, files in compacted.items()}
+    return DayFiles(frozenset(own), ordered, covered)
+
+
+def _covered(path: Path) -> list[str]:
+    try:
+        covered: list[str] = json.loads((pq.read_metadata(path).metadata or {})[SEGMENTS])
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise DataError(f"bronze file {path} cannot be read: {error}", "restore it from a copy") from error
+    return covered
+
+
+def _segment_id(name: str) -> str | None:
+    try:
+        return segment_of_file(name).id
+    except DataError:
+        return None

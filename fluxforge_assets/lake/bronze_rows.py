@@ -1,0 +1,179 @@
+"""The rows of one instrument in bronze files, in order, wherever they stand: files per segment or compacted ones.
+
+Row groups are chosen by their statistics, so one instrument reads little more than its own bytes. Compaction may
+exchange files while they are read: reading then goes on where it was, in the files that stand there now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fluxforge_assets.lake.archive import Archive
+from fluxforge_assets.lake.bronze_files import ATTEMPTS
+from fluxforge_assets.lake.merging import merge
+from fluxforge_collector.errors import DataError
+from fluxforge_collector.instruments import Instrument
+from fluxforge_collector.records import Channel
+from fluxforge_collector.schemas import BRONZE
+from fluxforge_collector.segments.names import SegmentName
+
+BATCH_ROWS = 16_384
+_CAPTURE = pa.timestamp("us", tz="UTC")
+
+
+def plain_schema(channel: Channel) -> pa.Schema:
+    """The channel's schema with plain strings."""
+    return pa.schema([f.with_type(_plain(f.type)) for f in BRONZE[channel]])
+
+
+def order_of(channel: Channel) -> list[str]:
+    """The columns an instrument's rows are sorted by."""
+    return ["gap_start" if channel is Channel.GAPS else "capture_ts", "seq"]
+
+
+def instant(time_us: int) -> pa.Scalar:
+    """Microseconds since the epoch as a capture time."""
+    return pa.scalar(time_us, _CAPTURE)
+
+
+def batches(
+    archive: Archive, channel: Channel, instrument: Instrument, from_us: int, to_us: int
+) -> Iterator[pa.RecordBatch]:
+    """Rows captured in `[from_us, to_us)`, in order. Raises: DataError where a file cannot be read."""
+    at_us, seen = from_us, 0  # how many of the rows captured at that instant were given out
+    for _ in range(ATTEMPTS):
+        skip = seen
+        try:
+            names = [n for n in archive.between(from_us, to_us) if instrument.key in _keys(archive, n, channel)]
+            for batch in merge(_streams(archive, channel, instrument, names, (at_us, to_us)), order_of(channel)):
+                fresh = batch.slice(min(skip, batch.num_rows))
+                skip -= batch.num_rows - fresh.num_rows
+                if fresh.num_rows:
+                    newest = fresh["capture_ts"][-1]
+                    count = pc.sum(pc.equal(fresh["capture_ts"], newest)).as_py()
+                    newest_us = newest.cast(pa.int64()).as_py()
+                    at_us, seen = newest_us, count + (seen if newest_us == at_us else 0)
+                    yield fresh
+        except FileNotFoundError:
+            archive.forget_files()
+        else:
+            return
+    raise _vanishing(channel, instrument)
+
+
+def rows_of(archive: Archive, channel: Channel, instrument: Instrument, names: Sequence[SegmentName]) -> pa.Table:
+    """All the instrument's rows in these segments, and in compacted files that they share with others."""
+    mine = [n for n in names if instrument.key in _keys(archive, n, channel)]
+    for _ in range(ATTEMPTS):
+        try:
+            parts = [b for stream in _streams(archive, channel, instrument, mine, None) for b in stream]
+        except FileNotFoundError:
+            archive.forget_files()
+        else:
+            return pa.Table.from_batches(parts, schema=plain_schema(channel))
+    raise _vanishing(channel, instrument)
+
+
+def _streams(
+    archive: Archive,
+    channel: Channel,
+    instrument: Instrument,
+    names: Iterable[SegmentName],
+    span: tuple[int, int] | None,
+) -> list[Iterator[pa.RecordBatch]]:
+    """A sorted stream per collector and per compaction. Raises: DataError where a segment's rows are nowhere."""
+    chains: dict[tuple[str, ...], list[Path]] = {}
+    for name in names:
+        files = archive.files(channel, name.date)
+        path = archive.paths.archive_file(channel, name.date, name.id)
+        if name.id in files.own:
+            chains.setdefault((name.collector,), []).append(path)
+        elif name.id in files.covered:
+            run = files.covered[name.id]
+            chains.setdefault((name.date, run), list(files.compacted[run]))
+        else:
+            raise DataError(
+                f"bronze file {path} is not there",
+                "restore it from a copy, then materialise the date again; retention may have deleted it",
+            )
+    return [_of_files(paths, channel, instrument, span) for paths in chains.values()]
+
+
+def _of_files(
+    paths: Sequence[Path], channel: Channel, instrument: Instrument, span: tuple[int, int] | None
+) -> Iterator[pa.RecordBatch]:
+    for path in paths:
+        yield from _of_file(path, channel, instrument, span)
+
+
+def _of_file(
+    path: Path, channel: Channel, instrument: Instrument, span: tuple[int, int] | None
+) -> Iterator[pa.RecordBatch]:
+    """An instrument's rows of one file, in the range where one is given. Raises: DataError where it cannot be read."""
+    schema = plain_schema(channel)
+    try:
+        with pq.ParquetFile(path) as file:
+            groups = _groups(file.metadata, instrument, span)
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=schema.names) if groups else ():
+                plain = pa.RecordBatch.from_arrays(
+                    [column.cast(f.type) for column, f in zip(batch.columns, schema, strict=True)], schema=schema
+                )
+                wanted = pc.and_(
+                    pc.equal(plain["exchange"], instrument.exchange), pc.equal(plain["symbol"], instrument.symbol)
+                )
+                if span is not None:
+                    in_range = pc.and_(
+                        pc.greater_equal(plain["capture_ts"], instant(span[0])),
+                        pc.less(plain["capture_ts"], instant(span[1])),
+                    )
+                    wanted = pc.and_(wanted, in_range)
+                kept = plain if pc.all(wanted).as_py() else plain.filter(wanted)
+                if kept.num_rows:
+                    yield kept
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(
+            f"bronze file {path} cannot be read: {error}", "restore it from a copy, then materialise the date again"
+        ) from error
+
+
+def _keys(archive: Archive, name: SegmentName, channel: Channel) -> set[str]:
+    entry = archive.manifest(name).channels.get(channel)
+    return set(entry.instruments) if entry else set()
+
+
+def _plain(dtype: pa.DataType) -> pa.DataType:
+    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+
+
+def _vanishing(channel: Channel, instrument: Instrument) -> DataError:
+    return DataError(
+        f"bronze files of {channel} of {instrument.key} kept vanishing", "try again when no compaction is running"
+    )
+
+
+def _groups(metadata: pq.FileMetaData, instrument: Instrument, span: tuple[int, int] | None) -> list[int]:
+    """Row groups that may hold rows of the instrument in the range; one without statistics may."""
+    index = {metadata.schema.column(i).path: i for i in range(len(metadata.schema))}
+
+    def may(group: int, column: str, least: Any, most: Any) -> bool:
+        if column not in index or least is None:
+            return True
+        known = metadata.row_group(group).column(index[column]).statistics
+        return known is None or not known.has_min_max or (known.min <= most and known.max >= least)
+
+    low, high = (instant(time_us).as_py() for time_us in span) if span is not None else (None, None)
+    return [
+        group
+        for group in range(metadata.num_row_groups)
+        if may(group, "exchange", instrument.exchange, instrument.exchange)
+        and may(group, "symbol", instrument.symbol, instrument.symbol)
+        and may(group, "capture_ts", low, high)
+    ]
