@@ -19,6 +19,13 @@ def _whole_us(seconds: float) -> int:
     return us
 
 
+def _nameable(values: tuple[float, ...]) -> tuple[float, ...]:
+    """The values themselves. Raises: ValueError where two would give one column name, which holds six digits."""
+    if len({f"{v:g}" for v in values}) != len(values):
+        raise ValueError("values that agree to six digits would share a column")
+    return values
+
+
 class FeatureOptions(BaseModel):
     """What is computed and how; all but `families` change stored values, so a change is a new dataset version."""
 
@@ -76,14 +83,14 @@ class FeatureOptions(BaseModel):
     def _increasing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if any(v <= 0 for v in value) or any(b <= a for a, b in pairwise(value)):
             raise ValueError("values must be positive and increasing")
-        return value
+        return _nameable(value)
 
     @field_validator("wmid_levels", "impact_notionals")
     @classmethod
     def _distinct(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if any(v <= 0 for v in value) or len(set(value)) != len(value):
             raise ValueError("values must be positive and distinct")
-        return value
+        return _nameable(value)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

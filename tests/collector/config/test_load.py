@@ -50,6 +50,10 @@ MISTAKES = {
         "etl: {channels: {orderbook: {processor_options: {max_levels: 5, ofi_levels: 6}}}}",
         ["ofi_levels (6) must be at most max_levels (5)"],
     ),
+    "bands that would share a column": (
+        "etl: {channels: {orderbook: {processor_options: {bands_bps: [5, 10.0000001, 10.0000002]}}}}",
+        ["bands_bps", "share a column"],
+    ),
     "deeper features than the feed": (
         "exchanges: {okx: {symbols: [BTC/USDT], orderbook_depth: 5}}",
         ["orderbook_depth (5) is less than the 10 levels"],
