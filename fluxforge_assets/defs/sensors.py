@@ -36,7 +36,8 @@ def ready_sensor(config: Config, job: dg.JobDefinition) -> dg.SensorDefinition:
         wanted = dates_to_run(opened)
         if not wanted:
             return dg.SkipReason("nothing waits in raw/ready")
-        wait = seconds_to_wait(context.instance, config.etl.min_run_interval_seconds)
+        is_new = any(waiting(opened, source) for source in opened.sources())
+        wait = seconds_to_wait(context.instance, config.etl.min_run_interval_seconds, is_new=is_new)
         if wait is None:
             return dg.SkipReason("a real-time run is under way")
         if wait > 0:
@@ -83,15 +84,18 @@ def _keys_of(path: Path) -> set[str]:
         return set()
 
 
-def seconds_to_wait(instance: dg.DagsterInstance, interval_s: float) -> float | None:
-    """Seconds until a run may start: longer after each failure in a row. None while one is under way."""
+def seconds_to_wait(instance: dg.DagsterInstance, interval_s: float, *, is_new: bool) -> float | None:
+    """Seconds until a run may start; None while one is under way.
+
+    Where only failed work waits, longer after each failure in a row. New segments never wait for what keeps failing.
+    """
     records = instance.get_run_records(dg.RunsFilter(job_name=REALTIME), limit=8)
     if any(record.dagster_run.status in _ACTIVE for record in records):
         return None
     if not records:
         return 0.0
     failures = 0
-    for record in records:
+    for record in records if not is_new else ():
         if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
             break
         failures += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import polars as pl
@@ -17,7 +18,7 @@ from fluxforge_collector.config.model import Config
 from fluxforge_collector.records import Channel
 
 
-class Events(FromSegments):
+class Events(FromSegments, ABC):
     """Rows that stay rows: stamped with their own capture time, so parts may end anywhere."""
 
     dataset: Dataset
@@ -34,9 +35,9 @@ class Events(FromSegments):
         del place, fresh
         return None
 
+    @abstractmethod
     def read(self, place: Place, from_us: int, to_us: int) -> pl.DataFrame:
         """The cleaned rows captured in `[from_us, to_us)`."""
-        raise NotImplementedError
 
     def rows(self, place: Place, from_us: int, to_us: int) -> Iterator[pl.DataFrame]:
         """The rows in a single frame: rows of one instant are never parted."""

@@ -68,7 +68,7 @@ def update(lake: Lake, config: Config, source: str, date: str) -> Iterator[Chang
                 change = advance(lake, recipe, place)
             except FluxForgeError as error:
                 yield Failed(place, recipe.dataset.asset, error)
-                break
+                continue
             if change is not None:
                 yield change
 

@@ -76,7 +76,7 @@ def test_the_daemon_turns_segments_into_bars(tmp_path, lake, home):
     log = (tmp_path / "daemon.log").open("w")
     daemon = subprocess.Popen(
         [str(BIN / "dagster-daemon"), "run", "-w", str(ROOT / "workspace.yaml")],
-        cwd=ROOT, env=home, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        cwd=home["DAGSTER_HOME"], env=home, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     try:
         wait_for(lambda: bars(lake).height > 0, daemon, tmp_path / "daemon.log")
