@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fluxforge_assets.cli.selection import Selection, check_assets, select
+from fluxforge_assets.cli.selection import Selection, check_assets, known_instruments, open_instance, select
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError
 
@@ -61,8 +60,8 @@ def command(
         raise FluxForgeError("say what to compute again", "give --stale or --all, and not both")
     config = load_config(config_file)
     lake = Lake(config.root)
-    selection = select(first, last, instruments, _known(lake, config))
-    instance = _instance()
+    selection = select(first, last, instruments, known_instruments(lake, config))
+    instance = open_instance()
     datasets = check_assets(assets)
     wanted = _stale(instance, lake, config, datasets, selection) if is_stale else _collected(lake, datasets, selection)
     early = sorted({key for keys in wanted.values() for key in keys if key[:10] < config.etl.start_date})
@@ -77,33 +76,6 @@ def command(
         click.echo(json.dumps(_as_json(instance, batches, launched), indent=1))
     else:
         _say(instance, batches, launched)
-
-
-def _known(lake: Lake, config: Config) -> set[str]:
-    """Instruments that the configuration or the lake knows."""
-    from fluxforge_assets.lake.datasets import DATASETS
-    from fluxforge_assets.lake.staleness import stored_places
-    from fluxforge_collector.instruments import Instrument
-
-    named = {
-        Instrument(name, symbol).key
-        for name, exchange in config.exchanges.items()
-        for channel in ("orderbook", "trades", "ticker")
-        for symbol in exchange.symbols_of(channel)
-    }
-    return named | {place.instrument.key for dataset in DATASETS for place in stored_places(lake, dataset)}
-
-
-def _instance() -> dg.DagsterInstance | None:
-    """The instance of $DAGSTER_HOME; None without one. Raises: FluxForgeError where it cannot be opened."""
-    home = os.environ.get("DAGSTER_HOME")
-    if not home:
-        return None
-    import dagster as dg
-
-    if not Path(home).is_absolute() or not Path(home).is_dir():
-        raise FluxForgeError(f"DAGSTER_HOME {home!r} is no absolute path of a folder", "set it to Dagster's home")
-    return dg.DagsterInstance.get()
 
 
 def _stale(

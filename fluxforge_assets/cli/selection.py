@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxforge_collector.errors import FluxForgeError
 from fluxforge_collector.instruments import Instrument
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from fluxforge_assets.lake.datasets import Dataset
-    from fluxforge_assets.lake.paths import Place
+    from fluxforge_assets.lake.paths import Lake, Place
+    from fluxforge_collector.config.model import Config
 
 
 @dataclass(frozen=True)
@@ -76,3 +81,29 @@ def check_assets(names: Sequence[str]) -> list[Dataset]:
 
     wanted = {dataset_of(name) for name in names}
     return [dataset for dataset in DATASETS if not names or dataset in wanted]
+
+
+def known_instruments(lake: Lake | None, config: Config | None) -> set[str]:
+    """Keys of the instruments that have processed partitions in the lake, or that the configuration names."""
+    from fluxforge_assets.lake.datasets import DATASETS
+    from fluxforge_assets.lake.staleness import stored_places
+
+    stored = {place.instrument.key for dataset in DATASETS for place in stored_places(lake, dataset)} if lake else set()
+    return stored | {
+        Instrument(name, symbol).key
+        for name, exchange in (config.exchanges if config else {}).items()
+        for channel in ("orderbook", "trades", "ticker")
+        for symbol in exchange.symbols_of(channel)
+    }
+
+
+def open_instance() -> dg.DagsterInstance | None:
+    """The instance of $DAGSTER_HOME; None without one. Raises: FluxForgeError where it cannot be one."""
+    home = os.environ.get("DAGSTER_HOME")
+    if not home:
+        return None
+    import dagster as dg
+
+    if not Path(home).is_absolute() or not Path(home).is_dir():
+        raise FluxForgeError(f"DAGSTER_HOME {home!r} is no absolute path of a folder", "set it to Dagster's home")
+    return dg.DagsterInstance.get()

@@ -18,10 +18,12 @@ SUMMARIES = {
     "collect": "Collect from exchanges into bronze segments, around the clock.",
     "compute": "Compute silver, bars or labels from your own files.",
     "config": "Check the configuration, or write its schema.",
+    "coverage": "Show what of each day is here, proven complete or not.",
     "demo": "Run everything, offline: exchange, collector, Dagster, bars.",
     "exchange": "Run the simulated exchange.",
     "features": "Show the feature catalogue.",
     "plot": "Plot mid, bars, features or depth.",
+    "prune": "Delete processed partitions of removed instruments or dates.",
     "query": "Read a dataset: table, CSV, JSON, Parquet or SQL.",
 }
 
