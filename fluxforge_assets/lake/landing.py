@@ -34,6 +34,11 @@ class Landed:
     quarantined: dict[str, str] = field(default_factory=dict)
 
 
+def landing_lock(source: str) -> str:
+    """The lock of whoever moves files into, out of or within a source's archive."""
+    return f"landing-{source}"
+
+
 def waiting(lake: Lake, source: str) -> list[SegmentName]:
     """Segments of a source that are ready or claimed, by time."""
     paths = lake.segments(source)
@@ -53,7 +58,7 @@ def land(lake: Lake, source: str, dates: Collection[str] | None = None) -> Lande
     """
     done = Landed()
     paths = lake.segments(source)
-    with locked(lake.work, f"landing-{source}"):
+    with locked(lake.work, landing_lock(source)):
         for name in waiting(lake, source):
             if dates is None or name.date in dates:
                 _land_one(lake, paths, name, done)

@@ -94,9 +94,9 @@ def bronze_files(lake: Lake, channel: Channel, wanted: Wanted) -> list[Path]:
             for source in lake.sources()
             for folder in (lake.segments(source).archive_dir / channel.value).glob("date=*")
             if wanted.has_date(folder.name.removeprefix("date="))
-            for file in folder.glob("segment_*.parquet")
+            for file in folder.glob("segment*_*.parquet")
         ),
-        key=lambda file: file.name,
+        key=lambda file: (file.parent.name, file.name),
         reverse=True,
     )
 
