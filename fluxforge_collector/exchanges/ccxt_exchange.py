@@ -19,7 +19,8 @@ from fluxforge_collector.exchanges.ccxt_feed import Feed
 from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Gap, Stream
 from fluxforge_collector.exchanges.normalise import contract_of
-from fluxforge_collector.exchanges.recorder import Ends, Market, Recorder, Start
+from fluxforge_collector.exchanges.recorder import Recorder
+from fluxforge_collector.exchanges.surroundings import Ends, Market, Start
 from fluxforge_collector.exchanges.tap import require_internals, tapped
 from fluxforge_collector.reconnect import Backoff, is_permanent, retry_after_s
 from fluxforge_collector.records import Channel, GapReason
@@ -86,35 +87,44 @@ def options_of(exchange: str, settings: Exchange) -> dict[str, Any]:
 class CcxtExchange:
     """Collects one exchange until cancelled; `refuse` is told once of each thing that can never be had."""
 
-    def __init__(self, exchange: str, settings: Exchange, ends: Ends, *, refuse: Callable[[str], None]) -> None:
+    def __init__(
+        self, exchange: str, settings: Exchange, ends: Ends, *, start: Start, refuse: Callable[[str], None]
+    ) -> None:
         self._id = exchange
         self._settings = settings
         self._ends = ends
+        self._start = start
         self._refuse = refuse
+        self._recorders: set[Recorder] = set()
+        self._is_loaded = False
         self._log = log.bind(exchange=exchange)
 
-    async def run(self, start: Start) -> None:
+    async def run(self) -> None:
         """Load the markets, then run every feed. Returns only where nothing can be collected at all."""
         loaded = self._make()
         try:
             if not await self._load_markets(loaded):
                 return
         except asyncio.CancelledError:
-            self._write_absence(start)
+            self.checkpoint(self._ends.clock.capture_us())
             raise
         finally:
             await loaded.close()
         streams = self._checked(streams_of(self._settings), loaded.markets)
+        self._is_loaded = True
         async with asyncio.TaskGroup() as feeds:
             for share in shards(streams, self._settings.streams_per_connection):
-                feeds.create_task(self._keep_feed(loaded, share, start))
+                feeds.create_task(self._keep_feed(loaded, share, self._start))
 
-    def _write_absence(self, start: Start) -> None:
-        """The exchange was never reached: that is a gap of every stream."""
-        now_us = self._ends.clock.capture_us()
-        if not start.is_negligible(now_us):
+    def checkpoint(self, at_us: int) -> None:
+        """Write what is missing up to an instant, capture time, although it is missing still."""
+        for recorder in self._recorders:
+            recorder.checkpoint(at_us)
+        if not self._is_loaded and not self._start.is_negligible(at_us):
             for stream in streams_of(self._settings):
-                self._ends.write_gap(self._id, stream, Gap(start.since_us, start.reason, "no markets"), now_us)
+                gap = Gap(self._start.since_us, self._start.reason, "no markets")
+                self._ends.write_gap(self._id, stream, gap, at_us)
+            self._start = Start(at_us, self._start.reason, is_first=False)
 
     def _make(self) -> Any:
         exchange = tapped(self._id)(options_of(self._id, self._settings))
@@ -156,17 +166,23 @@ class CcxtExchange:
         while True:
             exchange = self._make()
             exchange.set_markets_from_exchange(loaded)
-            feed = self._feed(exchange, streams, start)
+            recorder = self._record(exchange, streams, start)
+            feed = Feed(
+                exchange, recorder, groups(streams, exchange.markets), settings=self._settings, refuse=self._refuse
+            )
+            self._recorders.add(recorder)
             began = loop.time()
             try:
                 await feed.run()
             except* Exception as group:  # noqa: BLE001  # a broken feed must not end the others
                 why = "; ".join(f"{type(e).__name__}: {e}"[:200] for e in group.exceptions)
                 self._log.exception("feed broke", why=why)
+            finally:
+                self._recorders.discard(recorder)
             start = Start(self._ends.clock.capture_us(), GapReason.DISCONNECT, is_first=False)
             await asyncio.sleep(backoff.next_delay_s(healthy_s=loop.time() - began))
 
-    def _feed(self, exchange: Any, streams: list[Stream], start: Start) -> Feed:
+    def _record(self, exchange: Any, streams: list[Stream], start: Start) -> Recorder:
         dialect = dialect_of(self._id)
         markets = {
             stream.symbol: Market(exchange.markets[stream.symbol]["id"], contract_of(exchange.markets[stream.symbol]))
@@ -183,10 +199,4 @@ class CcxtExchange:
             start=start,
         )
         exchange.record_with(recorder, is_full_diff=dialect.is_full_diff)
-        return Feed(
-            exchange,
-            recorder,
-            groups(streams, exchange.markets),
-            settings=self._settings,
-            refuse=self._refuse,
-        )
+        return recorder

@@ -12,7 +12,8 @@ from ccxt.base.errors import NetworkError
 
 from fluxforge_collector.config.model import Exchange
 from fluxforge_collector.exchanges.gaps import Stream
-from fluxforge_collector.exchanges.recorder import Connection, Recorder
+from fluxforge_collector.exchanges.recorder import Recorder
+from fluxforge_collector.exchanges.surroundings import Connection
 from fluxforge_collector.exchanges.tap import WANTED, SilenceError
 from fluxforge_collector.reconnect import Backoff, is_permanent, retry_after_s
 from fluxforge_collector.records import Channel

@@ -48,6 +48,12 @@ class GapLedger:
         """The stream is whole again: its gap, or None where it had none."""
         return self._open.pop(stream, None)
 
+    def split(self, at_us: int) -> list[tuple[Stream, Gap]]:
+        """Take every gap open since before an instant, as up to it; each stays open from there on."""
+        standing = [(stream, gap) for stream, gap in self._open.items() if gap.start_us < at_us]
+        self._open |= {stream: gap._replace(start_us=at_us) for stream, gap in standing}
+        return standing
+
     def close_all(self) -> list[tuple[Stream, Gap]]:
         """Take every gap still open, as at the end."""
         standing = list(self._open.items())

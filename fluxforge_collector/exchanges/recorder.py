@@ -7,41 +7,19 @@ ccxt makes of it, then `end`. A book made outside a frame comes from a snapshot 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from fluxforge_collector.clock import Clock
 from fluxforge_collector.exchanges.dialects import Dialect
 from fluxforge_collector.exchanges.gaps import Gap, GapLedger, Stream
-from fluxforge_collector.exchanges.normalise import Contract, Stamp, book_record, ticker_record, trade_record
-from fluxforge_collector.metrics import Outcome, Tally
-from fluxforge_collector.records import Channel, GapReason, GapRecord, Record
+from fluxforge_collector.exchanges.normalise import Stamp, book_record, ticker_record, trade_record
+from fluxforge_collector.exchanges.surroundings import Connection, Ends, Market, Start
+from fluxforge_collector.metrics import Outcome
+from fluxforge_collector.records import Channel, GapReason, Record
 from fluxforge_collector.sequence import Update, Verdict, judge
 
-START_GRACE_US = 10_000_000
 _REMEMBERED_TRADES = 1000
-
-
-@dataclass(frozen=True)
-class Market:
-    """What the recorder needs of a market: the exchange's own id, and the contract it trades in."""
-
-    market_id: str
-    contract: Contract | None
-
-
-@dataclass(eq=False)
-class Connection:
-    """One websocket from dialling to its end: `last_us` is its last frame's capture time, the seconds are monotonic."""
-
-    ordinal: int
-    url: str
-    opened_s: float
-    data_s: float
-    last_us: int | None = None
-    streams: set[Stream] = field(default_factory=set)
-    is_lost: bool = False
 
 
 @dataclass(eq=False)
@@ -84,40 +62,6 @@ class _Frame:
         self.untrusted: str | None = None
         self.hashes: dict[str, str] = {}
         self.seen: set[int] = set()
-
-
-@dataclass(frozen=True)
-class Ends:
-    """What a recorder is given of the world: the clock, where records go, the two counters of arrival, the tally."""
-
-    clock: Clock
-    emit: Callable[[Record], None]
-    next_seq: Callable[[], int]
-    next_conn: Callable[[], int]
-    tally: Tally
-
-    def write_gap(self, exchange: str, stream: Stream, gap: Gap, end_us: int) -> None:
-        """Hand on the row of a gap that ends."""
-        self.tally.gaps[exchange, gap.reason] += 1
-        seq = self.next_seq()
-        self.emit(
-            GapRecord(exchange, stream.symbol, stream.channel, gap.start_us, end_us, gap.reason, None, gap.detail, seq)
-        )
-
-
-class Start(NamedTuple):
-    """Since when a feed's streams were not recorded, capture time in microseconds, and why.
-
-    `is_first`: nothing was recorded before either, so the first moments are no loss.
-    """
-
-    since_us: int
-    reason: GapReason
-    is_first: bool
-
-    def is_negligible(self, end_us: int) -> bool:
-        """Whether an absence until `end_us` is only that of a first start."""
-        return self.is_first and end_us - self.since_us < START_GRACE_US
 
 
 class Recorder:
@@ -382,6 +326,12 @@ class Recorder:
         is_initial = gap.start_us <= self._start.since_us
         if not is_initial or not self._start.is_negligible(end_us):
             self._ends.write_gap(self.exchange, stream, gap, end_us)
+
+    def checkpoint(self, at_us: int) -> None:
+        """Write what open gaps have come to: whoever dies before a gap ends has still told of it."""
+        if not self._start.is_negligible(at_us):
+            for stream, gap in self._gaps.split(at_us):
+                self._ends.write_gap(self.exchange, stream, gap, at_us)
 
     def stop(self) -> None:
         """Nothing more is recorded; gaps still open end now."""

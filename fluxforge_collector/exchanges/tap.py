@@ -22,7 +22,8 @@ from ccxt.base.errors import NetworkError
 
 from fluxforge_collector.errors import FeedError
 from fluxforge_collector.exchanges.gaps import Stream
-from fluxforge_collector.exchanges.recorder import Connection, Recorder
+from fluxforge_collector.exchanges.recorder import Recorder
+from fluxforge_collector.exchanges.surroundings import Connection
 from fluxforge_collector.records import Channel, GapReason
 
 WANTED: ContextVar[tuple[Stream, ...]] = ContextVar("WANTED", default=())

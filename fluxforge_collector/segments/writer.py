@@ -87,15 +87,21 @@ class _Segment:
 class SegmentWriter:
     """Writes one source of a collector. Holds the collector's lock until `close` has succeeded.
 
+    `expected` are the instruments whose rows will come: after a death they have a gap even where none had come yet.
+
     Raises: StorageError from the constructor where another living collector bears the name, or the disk refuses.
     """
 
-    def __init__(self, root: Path, source: str, ingestion: Ingestion, clock: Clock) -> None:
+    def __init__(
+        self, root: Path, source: str, ingestion: Ingestion, clock: Clock, expected: Known | None = None
+    ) -> None:
         self._paths = SourcePaths(root, source)
         self._ingestion = ingestion
         self._clock = clock
         self._guard = threading.Lock()
-        self._known: Known = {channel: set() for channel in CHANNELS if channel is not Channel.GAPS}
+        self._known: Known = {
+            channel: set((expected or {}).get(channel, ())) for channel in CHANNELS if channel is not Channel.GAPS
+        }
         self._safe: set[Instrument] = set()
         self._later: list[Record] = []
         self._not_before = clock.monotonic()
@@ -119,6 +125,11 @@ class SegmentWriter:
     def segment_id(self) -> str:
         """The id of the segment that takes the next record."""
         return self._open.id
+
+    @property
+    def to_us(self) -> int:
+        """Where the segment that takes the next record ends, unless it grows too large before."""
+        return self._open.to_us
 
     @property
     def rows_buffered(self) -> int:

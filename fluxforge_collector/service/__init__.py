@@ -13,12 +13,13 @@ from fluxforge_collector.clock import Clock, SystemClock
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import ConfigError, FeedError, StorageError
 from fluxforge_collector.exchanges.ccxt_exchange import CcxtExchange, check_known, streams_of
-from fluxforge_collector.exchanges.recorder import Ends, Start
+from fluxforge_collector.exchanges.surroundings import Ends
 from fluxforge_collector.health import serve_health
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.metrics import Tally, registry_of
 from fluxforge_collector.queue import RecordQueue
-from fluxforge_collector.records import GapReason, GapRecord
+from fluxforge_collector.records import GapRecord
+from fluxforge_collector.segments.commit import Known
 from fluxforge_collector.segments.names import SourcePaths
 from fluxforge_collector.segments.recovery import recover
 from fluxforge_collector.segments.writer import SegmentWriter
@@ -61,10 +62,17 @@ class _Collector:
         self._clock = clock
         self._tally = tally
         self._next_seq = itertools.count().__next__
-        self._start = Start(0, GapReason.DISCONNECT, is_first=True)
+        self._exchanges: list[CcxtExchange] = []
         ingestion = config.ingestion
         self._queue = RecordQueue(
             ingestion.queue_maxsize, ingestion.queue_max_mb << 20, next_seq=self._next_seq, tally=tally
+        )
+        self._ends = Ends(
+            clock=clock,
+            emit=self._queue.put,
+            next_seq=self._next_seq,
+            next_conn=itertools.count().__next__,
+            tally=tally,
         )
         self._instruments = sorted(
             {Instrument(name, s.symbol) for name, settings in config.exchanges.items() for s in streams_of(settings)}
@@ -75,7 +83,7 @@ class _Collector:
         writer = await asyncio.to_thread(self._open_writer)
         writing = Writing(self._queue, writer, self._clock, self._tally)
         guard = ClockGuard(self._clock, self._instruments, put=self._put_gap, next_seq=self._next_seq)
-        writing.on_rotated = guard.settle
+        writing.on_rotated, writing.on_ending = guard.settle, self._checkpoint
         registry = registry_of(self._tally, self._clock.capture_us)
         grace_s = self._config.ingestion.shutdown_grace_seconds
         tasks = {asyncio.create_task(writing.run(), name="writing"), asyncio.create_task(self._feed(), name="feeds")}
@@ -102,8 +110,25 @@ class _Collector:
         root, ingestion = self._config.root, self._config.ingestion
         recover(root, SOURCE, ingestion, self._clock)
         last = last_manifest(SourcePaths(root, SOURCE), ingestion.collector)
-        self._start = start_of(last, self._clock.capture_us())
-        return SegmentWriter(root, SOURCE, ingestion, self._clock)
+        start = start_of(last, self._clock.capture_us())
+        self._exchanges = [
+            CcxtExchange(name, settings, self._ends, start=start, refuse=self._refuse)
+            for name, settings in self._config.exchanges.items()
+        ]
+        expected: Known = {}
+        for name, settings in self._config.exchanges.items():
+            for stream in streams_of(settings):
+                expected.setdefault(stream.channel, set()).add(Instrument(name, stream.symbol))
+        writer = SegmentWriter(root, SOURCE, ingestion, self._clock, expected)
+        # known before the first frame: should this run die at once, the next one need not guess
+        self._checkpoint(self._clock.capture_us())
+        writer.append(self._queue.take())
+        writer.flush()
+        return writer
+
+    def _checkpoint(self, at_us: int) -> None:
+        for exchange in self._exchanges:
+            exchange.checkpoint(at_us)
 
     def _put_gap(self, gap: GapRecord) -> None:
         self._tally.gaps[gap.exchange, gap.reason] += 1
@@ -111,16 +136,9 @@ class _Collector:
 
     async def _feed(self) -> None:
         """Run every exchange. Raises: FeedError once none of them has anything left to collect."""
-        ends = Ends(
-            clock=self._clock,
-            emit=self._queue.put,
-            next_seq=self._next_seq,
-            next_conn=itertools.count().__next__,
-            tally=self._tally,
-        )
         async with asyncio.TaskGroup() as exchanges:
-            for name, settings in self._config.exchanges.items():
-                exchanges.create_task(CcxtExchange(name, settings, ends, refuse=self._refuse).run(self._start))
+            for exchange in self._exchanges:
+                exchanges.create_task(exchange.run())
         raise FeedError("there is nothing to collect", "; ".join(self._tally.refused) or "name symbols to collect")
 
     def _refuse(self, what: str) -> None:

@@ -10,9 +10,9 @@ import structlog
 
 from fluxforge_collector.clock import Clock
 from fluxforge_collector.errors import DataError, ManifestError
-from fluxforge_collector.exchanges.recorder import Start
+from fluxforge_collector.exchanges.surroundings import Start
 from fluxforge_collector.instruments import Instrument
-from fluxforge_collector.records import GapReason, GapRecord
+from fluxforge_collector.records import Channel, GapReason, GapRecord
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
 from fluxforge_collector.segments.names import SegmentName, SourcePaths, segment_of_file
 
@@ -22,17 +22,24 @@ _CLOCK_STEP_US = 1_000_000
 
 
 def last_manifest(paths: SourcePaths, collector: str) -> Manifest | None:
-    """The manifest of the newest segment a collector has committed, wherever in its life it stands."""
+    """The manifest of the newest segment in which a collector recorded anything, or which it ended in order.
+
+    It is found wherever in its life the segment stands. Segments of a run that died before it recorded anything do not
+    count: nobody can tell how much of its beginning it still could write down.
+    """
     names: dict[SegmentName, Path] = {}
     for directory in (paths.ready_dir, paths.processing_dir, paths.quarantine_dir, *_newest_archives(paths)):
         for file in directory.glob("segment_*.json"):
             with suppress(DataError):
                 names[segment_of_file(file.name)] = file
     mine = sorted((n for n in names if n.collector == collector), key=lambda n: (n.start_us, n.id), reverse=True)
+    last: Manifest | None = None
     for name in mine:
         with suppress(ManifestError):
-            return read_manifest(names[name])
-    return None
+            last = read_manifest(names[name])
+            if last.final or any(entry.rows for channel, entry in last.channels.items() if channel != Channel.GAPS):
+                break
+    return last
 
 
 def _newest_archives(paths: SourcePaths) -> list[Path]:

@@ -33,6 +33,7 @@ class Writing:
         self._writer = writer
         self._clock = clock
         self._tally = tally
+        self.on_ending: Callable[[int], None] = lambda _: None
         self.on_rotated: Callable[[], None] = lambda: None
         self.why_stopped: str | None = None
 
@@ -59,6 +60,8 @@ class Writing:
         return manifest
 
     async def _rotate(self) -> None:
+        # a gap belongs to the segment in which it ends, so what is told of open ones ends just within this one
+        self.on_ending(min(self._clock.capture_us(), self._writer.to_us - 1))
         # everything captured before the segment's end is in the queue by now
         self._append(self._queue.take())
         await self._persist(self._writer.rotate)

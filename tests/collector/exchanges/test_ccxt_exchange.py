@@ -13,6 +13,7 @@ from fluxforge_collector.simulator import Fault, Simulator, SimulatorOptions
 
 SYMBOLS = ["BTC/USDT", "ETH/USDT"]
 VENUES = ["binanceus", "okx"]
+ONE_SEGMENT = {"segment_max_seconds": 86_400}  # a gap that is open when a segment ends is told of in both
 
 
 def sent(simulator, exchange, symbol, channel):
@@ -89,7 +90,7 @@ async def test_every_state_trade_and_ticker_sent_is_kept_once_and_equal(config, 
 @pytest.mark.parametrize("venue", VENUES)
 async def test_a_lost_update_becomes_a_gap_and_the_book_is_right_again(venue, config, collecting, until, rows):
     async with Simulator(SimulatorOptions(seed=12, speed=5)) as sim:
-        settings = config(sim, {venue: {"symbols": SYMBOLS}})
+        settings = config(sim, {venue: {"symbols": SYMBOLS}}, **ONE_SEGMENT)
         async with collecting(settings) as running:
             await until(lambda: running.states(venue) > 40)
             await sim.inject(Fault("drop", exchange=venue, symbol="BTC/USDT", channel="orderbook"))
@@ -116,7 +117,7 @@ async def test_a_malformed_frame_becomes_a_gap_within_a_second_and_the_stream_go
     venue, config, collecting, until, rows
 ):
     async with Simulator(SimulatorOptions(seed=13, speed=5)) as sim:
-        settings = config(sim, {venue: {"symbols": SYMBOLS}})
+        settings = config(sim, {venue: {"symbols": SYMBOLS}}, **ONE_SEGMENT)
         async with collecting(settings) as running:
             await until(lambda: running.states(venue) > 40)
             await sim.inject(Fault("malformed", exchange=venue, channel="orderbook"))
@@ -133,7 +134,7 @@ async def test_a_malformed_frame_becomes_a_gap_within_a_second_and_the_stream_go
 @pytest.mark.parametrize("kind", ["close", "abort"])
 async def test_a_lost_connection_becomes_gaps_on_all_its_streams(kind, config, collecting, until, rows):
     async with Simulator(SimulatorOptions(seed=14, speed=5)) as sim:
-        settings = config(sim, {"okx": {"symbols": SYMBOLS}})
+        settings = config(sim, {"okx": {"symbols": SYMBOLS}}, **ONE_SEGMENT)
         async with collecting(settings) as running:
             await until(lambda: running.states("okx") > 40)
             assert await sim.inject(Fault(kind, exchange="okx")) >= 1

@@ -23,3 +23,12 @@ def test_streams_are_apart_and_all_can_be_taken():
     ledger.open(B, 2, GapReason.STALE)
     assert ledger.close_all() == [(A, Gap(1, GapReason.STALE, None)), (B, Gap(2, GapReason.STALE, None))]
     assert len(ledger) == 0
+
+
+def test_a_split_tells_of_a_gap_up_to_an_instant_and_leaves_the_rest_open():
+    ledger = GapLedger()
+    ledger.open(A, 10, GapReason.STALE)
+    ledger.open(B, 20, GapReason.STALE)
+    assert ledger.split(20) == [(A, Gap(10, GapReason.STALE, None))]
+    assert ledger.close(A) == Gap(20, GapReason.STALE, None)
+    assert ledger.close(B) == Gap(20, GapReason.STALE, None)

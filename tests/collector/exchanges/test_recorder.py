@@ -6,7 +6,8 @@ import pytest
 
 from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Stream
-from fluxforge_collector.exchanges.recorder import Ends, Market, Recorder, Start
+from fluxforge_collector.exchanges.recorder import Recorder
+from fluxforge_collector.exchanges.surroundings import Ends, Market, Start
 from fluxforge_collector.metrics import Outcome, Tally
 from fluxforge_collector.records import BookRecord, Channel, GapReason, GapRecord, TickerRecord, TradeRecord
 
@@ -265,3 +266,17 @@ def test_an_alias_is_kept_under_the_symbol_asked_for():
     bench.recorder._markets = {"BTC/USDC": Market("BTC-USDC", None)}
     bench.frame({}, bench.state(None, "level2::BTC/USD", "BTC/USD"), bench.state(None, "level2::BTC/USDC", "BTC/USD"))
     assert [book.symbol for book in bench.of(BookRecord)] == ["BTC/USDC"]
+
+
+def test_an_open_gap_is_told_of_before_it_ends():
+    bench = Bench()
+    bench.update(8, 10)
+    start = bench.clock.us
+    bench.recorder.lose(bench.connection, GapReason.DISCONNECT, "closed")
+    for _ in range(2):
+        bench.clock.us += 60_000_000
+        bench.recorder.checkpoint(bench.clock.us)
+    bench.frame({}, bench.state(20), connection=bench.connect())
+    books = [gap for gap in bench.of(GapRecord) if gap.channel == "orderbook"]
+    assert [gap.gap_start_us for gap in books] == [start, start + 60_000_000, start + 120_000_000]
+    assert [gap.gap_end_us for gap in books] == [start + 60_000_000, start + 120_000_000, bench.clock.us]

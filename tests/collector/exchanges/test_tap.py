@@ -10,7 +10,8 @@ from ccxt.async_support.base.ws.order_book import OrderBook
 from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Stream
-from fluxforge_collector.exchanges.recorder import Ends, Market, Recorder, Start
+from fluxforge_collector.exchanges.recorder import Recorder
+from fluxforge_collector.exchanges.surroundings import Ends, Market, Start
 from fluxforge_collector.exchanges.tap import WANTED, require_internals, tapped
 from fluxforge_collector.metrics import Tally
 from fluxforge_collector.records import BookRecord, Channel, GapReason, TickerRecord, TradeRecord

@@ -1,0 +1,70 @@
+"""What a recorder is given: markets, connections, since when nothing was recorded, and its ends in the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from fluxforge_collector.clock import Clock
+from fluxforge_collector.exchanges.gaps import Gap, Stream
+from fluxforge_collector.exchanges.normalise import Contract
+from fluxforge_collector.metrics import Tally
+from fluxforge_collector.records import GapReason, GapRecord, Record
+
+_START_GRACE_US = 10_000_000
+
+
+@dataclass(frozen=True)
+class Market:
+    """What the recorder needs of a market: the exchange's own id, and the contract it trades in."""
+
+    market_id: str
+    contract: Contract | None
+
+
+@dataclass(eq=False)
+class Connection:
+    """One websocket from dialling to its end: `last_us` is its last frame's capture time, the seconds are monotonic."""
+
+    ordinal: int
+    url: str
+    opened_s: float
+    data_s: float
+    last_us: int | None = None
+    streams: set[Stream] = field(default_factory=set)
+    is_lost: bool = False
+
+
+class Start(NamedTuple):
+    """Since when a feed's streams were not recorded, capture time in microseconds, and why.
+
+    `is_first`: nothing was recorded before either, so the first moments are no loss.
+    """
+
+    since_us: int
+    reason: GapReason
+    is_first: bool
+
+    def is_negligible(self, end_us: int) -> bool:
+        """Whether an absence until `end_us` is only that of a first start."""
+        return self.is_first and end_us - self.since_us < _START_GRACE_US
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What a recorder is given of the world: the clock, where records go, the two counters of arrival, the tally."""
+
+    clock: Clock
+    emit: Callable[[Record], None]
+    next_seq: Callable[[], int]
+    next_conn: Callable[[], int]
+    tally: Tally
+
+    def write_gap(self, exchange: str, stream: Stream, gap: Gap, end_us: int) -> None:
+        """Hand on the row of a gap that ends."""
+        self.tally.gaps[exchange, gap.reason] += 1
+        seq = self.next_seq()
+        self.emit(
+            GapRecord(exchange, stream.symbol, stream.channel, gap.start_us, end_us, gap.reason, None, gap.detail, seq)
+        )
