@@ -1,0 +1,125 @@
+"""A compaction killed before any change of the lake: no row is lost or doubled, and the next one finishes the work."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from support.market import DAY, deliver, records, seal
+
+from fluxforge_assets.lake.datasets import DATASETS
+from fluxforge_assets.lake.landing import land
+from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.update import update
+
+CHANNELS = ("orderbook", "trades", "ticker", "gaps")
+
+
+class Victim:
+    """Lives of a compaction, one after another."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("compaction_victim.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def live(self, root, kill_at=None):
+        """How a life ended, and what it said."""
+        self.process.stdin.write(json.dumps({"root": str(root), "kill_at": kill_at}) + "\n")
+        self.process.stdin.flush()
+        said = {}
+        while "ended" not in said:
+            said |= json.loads(self.process.stdout.readline())
+        return said
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def victim():
+    victim = Victim()
+    yield victim
+    victim.end()
+
+
+@pytest.fixture
+def template(tmp_path, lake, config):
+    """A lake of one instrument whose day is in several files."""
+    staging = tmp_path / "staging"
+    manifests = seal(staging, records(2, seconds=50, gaps=0.05, instruments=(("okx", "BTC/USDT:USDT"),)))
+    for start in range(0, len(manifests), 3):
+        deliver(staging, lake.root, manifests[start : start + 3])
+        land(lake, "ccxt")
+        list(update(lake, config, "ccxt", DAY))
+    return lake
+
+
+def rows(root):
+    """Everything a reader finds, as plain polars reads it."""
+    found = {}
+    for channel in CHANNELS:
+        frame = pl.read_parquet(f"{root}/raw/archive/ccxt/{channel}/date={DAY}/*.parquet")
+        found[channel] = frame.with_columns(pl.col(pl.Categorical).cast(pl.String)).sort("exchange", "symbol", "seq")
+    for dataset in DATASETS:
+        frame = pl.read_parquet(f"{root}/processed/ccxt/{dataset.folder}/**/*.parquet", hive_partitioning=False)
+        found[dataset.asset] = frame.sort("exchange", "symbol", *dataset.key)
+    return found
+
+
+def check(victim, template, root, point):
+    wanted = rows(template.root)
+    shutil.copytree(template.root, root)
+    said = victim.live(root, point)
+    assert said["ended"] == -signal.SIGKILL, said
+    compare(rows(root), wanted)
+    assert victim.live(root)["failed"] == []
+    compare(rows(root), wanted)
+    assert all(
+        len(list(folder.glob("*.parquet"))) == 1 for folder in root.glob("*/**/date=*") if any(folder.glob("*.parquet"))
+    )
+    assert list(Lake(root).work.glob("build-*")) == []
+    shutil.rmtree(root)
+
+
+def compare(found, wanted):
+    for name, frame in wanted.items():
+        assert frame.height, name
+        assert_frame_equal(found[name], frame, check_exact=True)
+
+
+def changes_of(victim, template, root):
+    shutil.copytree(template.root, root)
+    said = victim.live(root)
+    shutil.rmtree(root)
+    assert said["failed"] == []
+    assert said["changes"] > 60, "the deaths would be too few"
+    return said["changes"]
+
+
+def test_killed_before_some_changes(victim, template, tmp_path):
+    seed = int(os.environ.get("FLUXFORGE_SEED", random.randrange(1 << 32)))
+    print("FLUXFORGE_SEED =", seed)
+    changes = changes_of(victim, template, tmp_path / "whole")
+    for point in sorted(random.Random(seed).sample(range(1, changes + 1), 10)):
+        print("killed before change", point)
+        check(victim, template, tmp_path / f"killed-{point}", point)
+
+
+@pytest.mark.slow
+def test_killed_before_every_change(victim, template, tmp_path):
+    for point in range(1, changes_of(victim, template, tmp_path / "whole") + 1):
+        print("killed before change", point)
+        check(victim, template, tmp_path / f"killed-{point}", point)
