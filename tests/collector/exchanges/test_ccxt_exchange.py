@@ -9,6 +9,7 @@ from fluxforge_collector.errors import ConfigError, FeedError
 from fluxforge_collector.exchanges.ccxt_exchange import check_known, groups, shards, unknown_symbol
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.records import Channel
+from fluxforge_collector.service import collect
 from fluxforge_collector.simulator import Fault, Simulator, SimulatorOptions
 
 SYMBOLS = ["BTC/USDT", "ETH/USDT"]
@@ -181,12 +182,12 @@ async def test_an_unknown_symbol_is_reported_and_the_others_go_on(config, collec
 
 
 @pytest.mark.asyncio
-async def test_nothing_to_collect_is_an_error(config, collecting):
+async def test_nothing_to_collect_is_an_error(config):
     async with Simulator(SimulatorOptions(seed=16)) as sim:
         settings = config(sim, {"binanceus": {"symbols": ["FOO/BAR"]}})
         with pytest.raises(FeedError, match="no symbol 'FOO/BAR'"):
-            async with collecting(settings), asyncio.timeout(20):
-                await asyncio.Event().wait()
+            async with asyncio.timeout(60):
+                await collect(settings)
 
 
 @pytest.mark.asyncio

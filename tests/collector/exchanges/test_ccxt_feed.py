@@ -1,0 +1,170 @@
+"""Keeping subscriptions open whatever an exchange raises, and telling silence from quiet."""
+
+import asyncio
+import itertools
+
+import pytest
+from ccxt.base.errors import BadSymbol, NetworkError
+
+from fluxforge_collector.clock import SystemClock
+from fluxforge_collector.config.model import Exchange
+from fluxforge_collector.exchanges.ccxt_feed import Feed
+from fluxforge_collector.exchanges.dialects import dialect_of
+from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.recorder import Recorder
+from fluxforge_collector.exchanges.surroundings import Ends, Market, Start
+from fluxforge_collector.metrics import Tally
+from fluxforge_collector.records import Channel, GapReason
+
+A, B = (Stream(Channel.ORDERBOOK, symbol) for symbol in ("A/USDT", "B/USDT"))
+
+
+class Turned(SystemClock):
+    """A clock whose seconds are turned by hand."""
+
+    seconds = 1000.0
+
+    def monotonic(self):
+        return self.seconds
+
+
+class Script:
+    """An exchange whose watch call does what the script says next, then waits for ever."""
+
+    def __init__(self, *steps, has=("watchOrderBook", "watchOrderBookForSymbols")):
+        self.has = dict.fromkeys(has, True)
+        self.markets = {"A/USDT": {"id": "AUSDT"}, "B/USDT": {"id": "BUSDT"}}
+        self.steps, self.asked, self.connections, self.is_closed = list(steps), [], {}, False
+
+    async def watch_order_book(self, symbol):
+        await self._next([symbol])
+
+    async def watch_order_book_for_symbols(self, symbols):
+        await self._next(symbols)
+
+    async def _next(self, symbols):
+        self.asked.append(tuple(symbols))
+        step = self.steps.pop(0) if self.steps else None
+        if step is None:
+            await asyncio.Event().wait()
+        raise step
+
+    async def close(self):
+        self.is_closed = True
+
+
+class Failed:
+    """A client that notes why it was given up."""
+
+    def __init__(self):
+        self.errors = []
+
+    def on_error(self, error):
+        self.errors.append(str(error))
+
+
+def feed_of(exchange, streams=(A, B), clock=None, **settings):
+    refused, clock = [], clock or SystemClock()
+    ends = Ends(clock, lambda _: None, itertools.count().__next__, itertools.count().__next__, Tally())
+    recorder = Recorder(
+        "okx",
+        streams,
+        markets={stream.symbol: Market(stream.symbol, None) for stream in streams},
+        depth=5,
+        dialect=dialect_of("okx"),
+        ends=ends,
+        start=Start(0, GapReason.DISCONNECT, is_first=True),
+    )
+    config = Exchange.model_validate({"symbols": [s.symbol for s in streams], **settings})
+    return Feed(exchange, recorder, [streams], settings=config, refuse=refused.append), recorder, refused
+
+
+async def stop(task):
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("error", [NetworkError("x"), asyncio.CancelledError(), TypeError("ccxt's own mistake")])
+async def test_whatever_happens_the_subscription_is_made_again(error, until):
+    exchange = Script(error)
+    feed, _, refused = feed_of(exchange)
+    task = asyncio.create_task(feed.run())
+    await until(lambda: exchange.asked == [("A/USDT", "B/USDT")] * 2)
+    await stop(task)
+    assert exchange.is_closed
+    assert refused == []
+
+
+@pytest.mark.asyncio
+async def test_a_symbol_refused_among_others_is_found_and_the_others_stay(until):
+    exchange = Script(BadSymbol("bad subscription"))
+    feed, _, refused = feed_of(exchange)
+    task = asyncio.create_task(feed.run())
+    await until(lambda: len(exchange.asked) == 3)
+    assert sorted(exchange.asked[1:]) == [("A/USDT",), ("B/USDT",)]
+    assert refused == []
+    await stop(task)
+
+
+@pytest.mark.asyncio
+async def test_a_single_symbol_refused_is_reported_once(until):
+    exchange = Script(BadSymbol("AUSDT does not exist"))
+    feed, _, refused = feed_of(exchange, streams=(A,))
+    task = asyncio.create_task(feed.run())
+    await until(lambda: refused)
+    assert exchange.asked == [("A/USDT",)]
+    assert refused[0].startswith("okx refuses orderbook of A/USDT: BadSymbol: AUSDT does not exist; remove it")
+    await stop(task)
+
+
+@pytest.mark.asyncio
+async def test_a_channel_the_exchange_does_not_have_is_refused(until):
+    feed, _, refused = feed_of(Script(has=()))
+    task = asyncio.create_task(feed.run())
+    await until(lambda: refused)
+    assert refused == ["okx has no channel orderbook: remove its symbols"]
+    await stop(task)
+
+
+@pytest.mark.asyncio
+async def test_a_silent_connection_is_replaced_and_a_quiet_one_given_more_time(until):
+    clock, exchange = Turned(), Script()
+    feed, recorder, _ = feed_of(exchange, clock=clock, silence_seconds=0.04, stale_after_seconds=100)
+    task = asyncio.create_task(feed.run())
+
+    def connect():
+        client = Failed()
+        connection = recorder.dial("ws://x")
+        recorder.carry(connection, [A, B])
+        recorder.connected(connection)
+        exchange.connections = {client: connection}
+        return client
+
+    first = connect()
+    clock.seconds += 0.05
+    await until(lambda: first.errors)
+    assert first.errors[0] == "no data for 0 s"
+    second = connect()
+    clock.seconds += 0.05
+    await asyncio.sleep(0.05)
+    assert second.errors == []
+    clock.seconds += 0.05
+    await until(lambda: second.errors)
+    await stop(task)
+
+
+@pytest.mark.asyncio
+async def test_a_book_that_stays_away_is_named(until):
+    clock, exchange = Turned(), Script()
+    feed, recorder, _ = feed_of(exchange, clock=clock, silence_seconds=0.4, stale_after_seconds=1)
+    client = Failed()
+    connection = recorder.dial("ws://x")
+    recorder.carry(connection, [A, B])
+    exchange.connections = {client: connection}
+    task = asyncio.create_task(feed.run())
+    clock.seconds += 2
+    connection.data_s = clock.seconds
+    await until(lambda: client.errors)
+    assert client.errors[0].startswith("no order book of ")
+    await stop(task)
