@@ -84,8 +84,10 @@ def catalogue_markdown(options: FeatureOptions | None = None) -> str:
     lines = [
         "# Silver columns",
         "",
-        f"Written by `make docs` from the declarations: {len(columns)} columns at the defaults. *Core* marks what"
-        " `families: core` stores. Null where the column says so; nothing is ever NaN or infinite.",
+        (
+            f"Written by `make docs` from the declarations: {len(columns)} columns at the defaults. *Core* marks what"
+            " `families: core` stores. Null where the column says so; nothing is ever NaN or infinite."
+        ),
     ]
     for family, title in FAMILY_TITLES.items():
         own = [column for column in columns if column.family == family]

@@ -67,7 +67,8 @@ def microseconds(column: Any, what: str) -> Int64Array:
         column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
     elif not pa.types.is_integer(column.type):
         raise DataError(f"{what}: {column.type} is no time", "use timestamps, or integers in microseconds")
-    return _numbers(column.cast(pa.int64()))
+    whole: Int64Array = _numbers(column.cast(pa.int64()))
+    return whole
 
 
 def in_order(table: pa.Table, what: str) -> pa.Table:

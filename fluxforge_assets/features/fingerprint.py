@@ -61,5 +61,8 @@ def fingerprint(columns: Sequence[Column], options: FeatureOptions) -> str:
 
 
 def _value(key: str, options: FeatureOptions) -> object:
-    """An option as far as it matters: the depth that is read, not whether it was left to its default."""
-    return options.depth if key == "depth_levels" else getattr(options, key)
+    """An option as far as it matters: the depth that is read, not whether it was left to its default; 5 as 5.0."""
+    value = options.depth if key == "depth_levels" else getattr(options, key)
+    if isinstance(value, tuple):
+        return [float(each) for each in value]
+    return float(value) if isinstance(value, int) else value

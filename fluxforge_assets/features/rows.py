@@ -101,83 +101,12 @@ def build_rows(
         buckets[kept],
         {c.name: named[c.name] for c in statistics(options) if c.name in named},
         named["lag_ms"],
-        np.ascontiguousarray(_spread(books.books, at, n, np.nan)[..., kept]),
+        _spread(books.books, at, n, np.nan)[..., kept],
         _spread(books.counts, at, n, 0)[..., kept],
         book_ts[kept],
         _spread(books.moved_ts, at, n, MISSING)[kept],
         trade_ts[kept],
         options,
-    )
-
-
-@dataclass(slots=True)
-class LastSeen:
-    """The last valid events before the next rows, µs."""
-
-    book_ts: int = int(MISSING)
-    trade_ts: int = int(MISSING)
-
-
-def build_rows(
-    books: book_pass.Closed, trades: trade_pass.Closed | None, seen: LastSeen, options: FeatureOptions
-) -> Rows:
-    """Join the buckets of both channels. A row exists where a valid book or a valid trade does (catalogue 3.2)."""
-    buckets = books.bucket if trades is None else np.union1d(books.bucket, trades.bucket)
-    at = np.searchsorted(buckets, books.bucket)
-    n = len(buckets)
-    values = _spread(books.values, at, n, 0.0)
-    flow = _spread(books.flow, at, n, 0.0)
-    book_ts = _carried(_spread(books.valid_ts, at, n, MISSING), seen.book_ts)
-    exists = values[book_pass.N_BOOK] > 0
-    trade_ts = np.full(n, MISSING)
-    trade_values = np.full((len(trade_pass.FIELDS), n), np.nan)
-    if trades is not None:
-        trade_at = np.searchsorted(buckets, trades.bucket)
-        trade_ts = _carried(_spread(trades.last_ts, trade_at, n, MISSING), seen.trade_ts)
-        trade_values = _spread(trades.values, trade_at, n, 0.0)
-        trade_values[trade_pass.FIRST : trade_pass.LAST + 1, trade_values[trade_pass.N_TRADE] == 0] = np.nan
-        trade_values[trade_pass.DUR_MEAN : trade_pass.DUR_M2 + 1, trade_values[trade_pass.DUR_N] == 0] = np.nan
-        exists |= trade_values[trade_pass.N_TRADE] > 0
-    if n:
-        seen.book_ts, seen.trade_ts = int(book_ts[-1]), int(trade_ts[-1]) if trades is not None else seen.trade_ts
-    _set_nulls(values, flow)
-    # Most blocks hold rows only: then nothing is copied.
-    kept = slice(None) if exists.all() else np.flatnonzero(exists)
-    named = dict(zip(book_pass.FIELDS, values[:, kept], strict=True))
-    named |= dict(zip(trade_pass.FIELDS, trade_values[:, kept], strict=True))
-    named |= {f"ofi_l{k}": row for k, row in enumerate(flow[:, kept])}
-    last_book = book_ts[kept].astype(np.float64)
-    last_book[named["n_book"] == 0] = np.nan
-    named["last_book_ts"] = last_book
-    top = f"imb_top{min(5, options.max_levels)}"
-    named[f"{top}_mean"], named[f"{top}_m2"] = named.pop("imb_top_mean"), named.pop("imb_top_m2")
-    return Rows(
-        buckets[kept],
-        {c.name: named[c.name] for c in statistics(options) if c.name in named},
-        named["lag_ms"],
-        np.ascontiguousarray(_spread(books.books, at, n, np.nan)[..., kept]),
-        _spread(books.counts, at, n, 0)[..., kept],
-        book_ts[kept],
-        _spread(books.moved_ts, at, n, MISSING)[kept],
-        trade_ts[kept],
-        options,
-    )
-
-
-def join_rows(parts: list[Rows]) -> Rows:
-    """Rows one after another."""
-    if len(parts) == 1:
-        return parts[0]
-    return Rows(
-        np.concatenate([p.bucket for p in parts]),
-        {name: np.concatenate([p.statistics[name] for p in parts]) for name in parts[0].statistics},
-        np.concatenate([p.lag_ms for p in parts]),
-        np.concatenate([p.books for p in parts], axis=-1),
-        np.concatenate([p.counts for p in parts], axis=-1),
-        np.concatenate([p.book_ts for p in parts]),
-        np.concatenate([p.moved_ts for p in parts]),
-        np.concatenate([p.trade_ts for p in parts]),
-        parts[0].options,
     )
 
 

@@ -112,13 +112,15 @@ def silver_frames(
     first_us = from_us if history is not None else None
     for part in parts:
         rows = _between(part, first_us, watermark_us)
-        if not len(rows):
-            continue
-        values = _values(rows, past, names)
-        start = 0 if from_us is None else int(np.searchsorted(rows.ts, from_us, "right"))
-        if start < len(rows):
+        skipped = 0 if from_us is None else int(np.searchsorted(rows.ts, from_us, "right"))
+        values = _values(rows, past, names) if len(rows) else {}
+        if skipped < len(rows):
             values |= instrument.key(len(rows)) | {"ts": rows.ts}
-            yield frame_of(columns, {name: values[name][start:] for name in names})
+            frame = frame_of(columns, {name: values[name][skipped:] for name in names})
+            # Whoever takes the frame needs the memory of what it was made from.
+            del part, rows, values
+            yield frame
+            del frame
 
 
 def add_rolling(silver: pl.DataFrame, *, options: FeatureOptions, families: Iterable[str]) -> pl.DataFrame:
@@ -139,23 +141,33 @@ def add_rolling(silver: pl.DataFrame, *, options: FeatureOptions, families: Iter
 def _values(rows: Rows, past: Past, names: set[str]) -> Values:
     """Every column of the rows but their key; the rows become the past of the next block."""
     options = rows.options
-    books = Books(*rows.books, rows.counts[0], rows.counts[1], options)
+    books = _books(rows)
+    own = slice(0, len(rows))
     values: Values = {}
     for declared in STATIC:
         for name, binding in declared.bindings(options).items():
             if name in names:
-                values[name] = declared.compute(books, **binding)
+                values[name] = declared.compute(books, **binding)[own]
     for declared in AGE:
         for name in declared.bindings(options):
             if name in names:
                 values[name] = declared.compute(rows)
-    inputs = _stored(rows, names) | {"mid": books.mid, "spread_bps": books.spread_bps}
+    inputs = _stored(rows, names) | {"mid": books.mid[own], "spread_bps": books.spread_bps[own]}
     inputs |= _products(rows, past)
     bucket, merged = past.joined(rows.bucket, inputs)
     values |= inputs
     values |= rolling_values(bucket, merged, len(bucket) - len(rows), options, names)
     past.keep(bucket, merged)
     return values
+
+
+def _books(rows: Rows) -> Books:
+    """The rows' books; a single row twice, since NumPy adds the levels of one row in another order than of several."""
+    levels, counts = rows.books, rows.counts
+    if len(rows) == 1:
+        levels, counts = np.repeat(levels, 2, axis=-1), np.repeat(counts, 2, axis=-1)
+    bid_price, bid_size, ask_price, ask_size = (np.ascontiguousarray(part) for part in levels)
+    return Books(bid_price, bid_size, ask_price, ask_size, counts[0], counts[1], rows.options)
 
 
 def _stored(rows: Rows, names: set[str]) -> dict[str, Float64Array]:

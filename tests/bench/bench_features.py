@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from generated import generate
 
+from fluxforge_assets.bars import compute_bars
 from fluxforge_assets.features.silver import silver_frames
 from fluxforge_assets.kernels.warm import warm
 from fluxforge_collector.config.features import FeatureOptions
@@ -50,7 +51,12 @@ def write_bronze(folder: Path, events: int, seed: int, kind: dict[str, float]) -
     """Book and trade files laid out as the collector seals them."""
     folder.mkdir()
     for name, table in zip(("book", "trades"), generate(events, seed, **kind), strict=True):
-        plain = {"bids.list.element.price", "bids.list.element.size", "asks.list.element.price", "asks.list.element.size"}
+        plain = {
+            "bids.list.element.price",
+            "bids.list.element.size",
+            "asks.list.element.price",
+            "asks.list.element.size",
+        }
         integers = [f.name for f in table.schema if pa.types.is_integer(f.type) or pa.types.is_timestamp(f.type)]
         pq.write_table(
             table,
@@ -73,7 +79,9 @@ class Decode:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         started = time.process_time()
-        for batch in pq.ParquetFile(self._path, buffer_size=65_536).iter_batches(BATCH, use_threads=False):
+        for batch in pq.ParquetFile(self._path, buffer_size=65_536, pre_buffer=False).iter_batches(
+            BATCH, use_threads=False
+        ):
             self.seconds += time.process_time() - started
             yield batch
             started = time.process_time()
@@ -83,7 +91,7 @@ class Decode:
 def rates(folder: Path, families: str) -> dict[str, float]:
     """Events a second and ratios to decoding, one instrument, books with trades."""
     options = FeatureOptions(families=families)
-    decode, compute, write = [], [], []
+    decode, compute, write, bars = [], [], [], []
     for _ in range(ROUNDS):
         books, trades = Decode(folder / "book.parquet"), Decode(folder / "trades.parquet")
         started = time.process_time()
@@ -94,13 +102,15 @@ def rates(folder: Path, families: str) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as out:
             pl.concat(frames).write_parquet(Path(out) / "silver.parquet", compression="zstd", compression_level=3)
         write.append(time.process_time() - started)
+        started = time.process_time()
+        compute_bars(pl.concat(frames), options=options)
+        bars.append(time.process_time() - started)
     return {
         "decode_events_per_s": EVENTS / median(decode),
         "events_per_s": EVENTS / median(compute),
         "ratio_to_decode": median(c / d for c, d in zip(compute, decode, strict=True)),
-        "bronze_to_files_ratio": median(
-            (c + d + w) / d for c, d, w in zip(compute, decode, write, strict=True)
-        ),
+        "bronze_to_files_ratio": median((c + d + w) / d for c, d, w in zip(compute, decode, write, strict=True)),
+        "bars_share_of_silver": median(b / c for b, c in zip(bars, compute, strict=True)),
         "columns": frames[0].width,
     }
 

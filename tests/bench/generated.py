@@ -17,9 +17,7 @@ LEVELS_SENT = 20
 TICK = 0.01
 
 
-def generate(
-    events: int, seed: int, *, events_per_s: float = 10.0, turnover: float = 0.2
-) -> tuple[pa.Table, pa.Table]:
+def generate(events: int, seed: int, *, events_per_s: float = 10.0, turnover: float = 0.2) -> tuple[pa.Table, pa.Table]:
     """Book and trade rows of one instrument; `turnover` is the share of levels that change per update."""
     random = np.random.default_rng(seed)
     ts = START_US + np.cumsum(random.gamma(1.6, 1e6 / events_per_s / 1.6, events).astype(np.int64) + 1)

@@ -80,7 +80,9 @@ def test_sizes_near_the_mid_and_at_the_top():
     assert not is_equal(price, size, 3)
 
 
-@pytest.mark.parametrize(("bids", "asks", "top", "levels"), [(4, 4, 2, 3), (1, 4, 2, 4), (4, 1, 3, 4), (2, 3, 4, 1), (1, 1, 2, 2)])
+@pytest.mark.parametrize(
+    ("bids", "asks", "top", "levels"), [(4, 4, 2, 3), (1, 4, 2, 4), (4, 1, 3, 4), (2, 3, 4, 1), (1, 1, 2, 2)]
+)
 def test_totals_of_both_sides_count_the_levels_that_exist(bids, asks, top, levels):
     bid, ask = np.array([1.0, 2.0, 4.0, 8.0]), np.array([16.0, 32.0, 64.0, 128.0])
     assert top_totals(bid, bids, ask, asks, top, levels) == (
