@@ -16,6 +16,7 @@ GROUP = "fluxforge.commands"
 SUMMARIES = {
     "backfill": "Compute stale partitions again, in bounded runs.",
     "collect": "Collect from exchanges into bronze segments, around the clock.",
+    "compact": "Merge the many files of closed days into few.",
     "compute": "Compute silver, bars or labels from your own files.",
     "config": "Check the configuration, or write its schema.",
     "coverage": "Show what of each day is here, proven complete or not.",
@@ -25,6 +26,7 @@ SUMMARIES = {
     "plot": "Plot mid, bars, features or depth.",
     "prune": "Delete processed partitions of removed instruments or dates.",
     "query": "Read a dataset: table, CSV, JSON, Parquet or SQL.",
+    "retention": "Show, or delete, what the retention rules name.",
 }
 
 
