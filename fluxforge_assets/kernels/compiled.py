@@ -1,7 +1,7 @@
 """How kernels are compiled: once, cached beside their file, without the interpreter.
 
-numba's cache looks at the file of the function only: after an edit of a file that others call into, remove
-`kernels/__pycache__` or edit the caller too.
+numba's cache looks at the file of the function only, not at those it calls into: after an edit, `make` or
+`python -m fluxforge_assets.kernels` compiles them all anew.
 """
 
 from __future__ import annotations
