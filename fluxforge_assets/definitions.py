@@ -7,9 +7,12 @@ import warnings
 import dagster as dg
 
 from fluxforge_assets.defs.bronze import bronze_assets
+from fluxforge_assets.defs.compaction import compaction_assets, compaction_job, compaction_schedule
+from fluxforge_assets.defs.history import history_job, history_schedule
 from fluxforge_assets.defs.processed import processed_assets
 from fluxforge_assets.defs.realtime import realtime_job
 from fluxforge_assets.defs.resources import resources
+from fluxforge_assets.defs.retention import retention_job, retention_schedule
 from fluxforge_assets.defs.sensors import ready_sensor
 from fluxforge_assets.defs.staleness import configuration_sensor, staleness_checks
 from fluxforge_collector.config.load import load_config
@@ -22,9 +25,15 @@ def build(config: Config) -> dg.Definitions:
         # backfill policies are beta, and Dagster is pinned
         warnings.simplefilter("ignore", dg.BetaWarning)
         job = realtime_job(config)
+        compaction, retention, purge = compaction_job(config), retention_job(config), history_job(config)
         return dg.Definitions(
-            assets=[bronze_assets(config), *processed_assets(config)],
-            jobs=[job],
+            assets=[bronze_assets(config), *processed_assets(config), *compaction_assets(config)],
+            jobs=[job, compaction, retention, purge],
+            schedules=[
+                compaction_schedule(config, compaction),
+                retention_schedule(config, retention),
+                history_schedule(config, purge),
+            ],
             asset_checks=staleness_checks(config),
             sensors=[ready_sensor(config, job), configuration_sensor(config)],
             resources=resources(config),

@@ -84,10 +84,15 @@ def last_closed_date(options: Compaction, now_us: int) -> str:
 
 
 def compact(
-    lake: Lake, options: Compaction, selection: Selection, *, now_us: int
+    lake: Lake, options: Compaction, selection: Selection, *, now_us: int, what: str = ""
 ) -> Iterator[Compacted | NotCompacted]:
-    """Compact what waits, and tell what came of it; a place that fails does not stop the rest."""
+    """Compact what waits, and tell what came of it; a place that fails does not stop the rest.
+
+    `what` narrows it to assets whose names begin so.
+    """
     for due in waiting(lake, options, selection, now_us=now_us):
+        if not due.what.startswith(what):
+            continue
         if isinstance(due, NotCompacted):
             yield due
             continue
