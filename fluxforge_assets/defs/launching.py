@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import urllib.error
+import time
 import urllib.request
 from collections.abc import Sequence
 from typing import Any
@@ -17,10 +17,14 @@ from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
 
 TIMEOUT_SECONDS = 60.0
+POLL_SECONDS = 1.0
 SAMPLED_EVENTS = 200
 TAGS = {"fluxforge/backfill": "command"}
 
-_NODES = "query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { assetKey { path } opVersion repository { location { name } } } }"  # noqa: E501
+_NODES = """query($keys: [AssetKeyInput!]) {
+  assetNodes(assetKeys: $keys) { assetKey { path } opVersion repository { location { name } } }
+  workspaceOrError { ... on Workspace { locationEntries {
+    loadStatus locationOrLoadError { ... on PythonError { message } } } } } }"""
 _RELOAD = "mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename } }"
 _LAUNCH = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
   __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }
@@ -55,15 +59,28 @@ class Webserver:
 
     def _differing(self, config: Config, assets: Sequence[str]) -> list[dict[str, Any]]:
         options = config.etl.channels.orderbook.processor_options
-        keys = [{"path": dataset_of(asset).asset_key} for asset in assets]
-        nodes: list[dict[str, Any]] = self._ask(_NODES, keys=keys)["assetNodes"]
-        if len(nodes) != len(assets):
-            raise FluxForgeError(f"the Dagster at {self.url} does not serve {', '.join(assets)}", "check --url")
         return [
             node
-            for node in nodes
+            for node in self._serving(assets)
             if node["opVersion"] != dataset_of("/".join(node["assetKey"]["path"])).fingerprint(options)
         ]
+
+    def _serving(self, assets: Sequence[str]) -> list[dict[str, Any]]:
+        """The assets as it serves them, once its code is loaded. Raises: FluxForgeError where it lacks one."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while True:
+            answer = self._ask(_NODES, keys=[{"path": dataset_of(asset).asset_key} for asset in assets])
+            nodes: list[dict[str, Any]] = answer["assetNodes"]
+            if len(nodes) == len(assets):
+                return nodes
+            entries = answer["workspaceOrError"].get("locationEntries", [])
+            if time.monotonic() > deadline or all(entry["loadStatus"] == "LOADED" for entry in entries):
+                errors = [(entry["locationOrLoadError"] or {}).get("message", "") for entry in entries]
+                why = next((f": {lines[-1]}" for error in errors if (lines := error.strip().splitlines())), "")
+                raise FluxForgeError(
+                    f"the Dagster at {self.url} does not serve {', '.join(assets)}{why}", "check --url"
+                )
+            time.sleep(POLL_SECONDS)
 
     def launch(self, batch: Batch) -> str:
         """Launch a batch; the backfill's id. Raises: FluxForgeError where Dagster refuses it."""
