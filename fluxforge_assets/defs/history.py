@@ -2,7 +2,9 @@
 
 import re
 import shutil
+import sqlite3
 from collections.abc import Collection, Iterable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -12,13 +14,13 @@ import sqlalchemy as sa
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
 from fluxforge_assets.defs.compaction import POOL
 from fluxforge_collector.config.model import Config
 
 HISTORY_PURGE = "history_purge"
 PAGE = 500
+LOCK_SECONDS = 30.0
 FREE_SHARE = 0.2
 """A database is packed once this share of it is free: free pages are used again, and packing holds a lock."""
 _OWNED = ("ASSET_MATERIALIZATION", "ASSET_MATERIALIZATION_PLANNED", "ASSET_OBSERVATION")
@@ -101,17 +103,14 @@ def sweep_shards(instance: dg.DagsterInstance) -> None:
 
 def pack(instance: dg.DagsterInstance) -> None:
     """Give the disk back what deleted rows held, in databases of which much is free."""
-    storage, runs = instance.event_log_storage, instance.run_storage
-    if not isinstance(storage, SqliteEventLogStorage) or not isinstance(runs, SqlRunStorage):
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqliteEventLogStorage):
         return
-    for connect in (storage.index_connection, runs.connect):
-        with connect() as connection:
-            free, pages = (
-                connection.execute(sa.text(f"PRAGMA {n}")).scalar_one() for n in ("freelist_count", "page_count")
-            )
+    for path in (_history(storage) / "index.db", _history(storage).parent / "runs.db"):
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=LOCK_SECONDS)) as connection:
+            free, pages = (connection.execute(f"PRAGMA {n}").fetchone()[0] for n in ("freelist_count", "page_count"))
             if free > FREE_SHARE * pages:
-                connection.rollback()
-                connection.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text("VACUUM"))
+                connection.execute("VACUUM")
 
 
 def history_bytes(instance: dg.DagsterInstance) -> int:

@@ -42,8 +42,8 @@ class Selection:
         return (self.first or "") <= date and (self.last is None or date <= self.last)
 
     def has(self, asset: str) -> bool:
-        """Whether an asset is wanted; bars follow from order books."""
-        channel = "orderbook" if asset == "gold/bars" else asset.partition("/")[2]
+        """Whether an asset is wanted; gold follows from order books."""
+        channel = "orderbook" if asset.startswith("gold/") else asset.partition("/")[2]
         return not self.channels or channel in self.channels
 
     @property

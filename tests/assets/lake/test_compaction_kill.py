@@ -14,12 +14,13 @@ import pytest
 from polars.testing import assert_frame_equal
 from support.market import DAY, deliver, records, seal
 
-from fluxforge_assets.lake.datasets import DATASETS
+from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK, SILVER_TICKER, SILVER_TRADES
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.update import update
 
 CHANNELS = ("orderbook", "trades", "ticker", "gaps")
+STORED = (SILVER_ORDERBOOK, SILVER_TRADES, SILVER_TICKER, GOLD_BARS)
 
 
 class Victim:
@@ -73,7 +74,7 @@ def rows(root):
     for channel in CHANNELS:
         frame = pl.read_parquet(f"{root}/raw/archive/ccxt/{channel}/date={DAY}/*.parquet")
         found[channel] = frame.with_columns(pl.col(pl.Categorical).cast(pl.String)).sort("exchange", "symbol", "seq")
-    for dataset in DATASETS:
+    for dataset in STORED:
         frame = pl.read_parquet(f"{root}/processed/ccxt/{dataset.folder}/**/*.parquet", hive_partitioning=False)
         found[dataset.asset] = frame.sort("exchange", "symbol", *dataset.key)
     return found
