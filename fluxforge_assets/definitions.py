@@ -8,9 +8,12 @@ import dagster as dg
 
 from fluxforge_assets.defs.bronze import bronze_assets
 from fluxforge_assets.defs.compaction import compaction_assets, compaction_job, compaction_schedule
+from fluxforge_assets.defs.completeness import completeness_checks, completeness_sensor
+from fluxforge_assets.defs.freshness import with_freshness
 from fluxforge_assets.defs.history import history_job, history_schedule
 from fluxforge_assets.defs.processed import processed_assets
 from fluxforge_assets.defs.realtime import realtime_job
+from fluxforge_assets.defs.refreshing import refresh_job, refresh_schedule
 from fluxforge_assets.defs.resources import resources
 from fluxforge_assets.defs.retention import retention_job, retention_schedule
 from fluxforge_assets.defs.sensors import ready_sensor
@@ -24,18 +27,22 @@ def build(config: Config) -> dg.Definitions:
     with warnings.catch_warnings():
         # backfill policies are beta, and Dagster is pinned
         warnings.simplefilter("ignore", dg.BetaWarning)
-        job = realtime_job(config)
+        job, gold = realtime_job(config), refresh_job(config)
         compaction, retention, purge = compaction_job(config), retention_job(config), history_job(config)
         return dg.Definitions(
-            assets=[bronze_assets(config), *processed_assets(config), *compaction_assets(config)],
-            jobs=[job, compaction, retention, purge],
+            assets=[
+                *with_freshness(config, [bronze_assets(config), *processed_assets(config)]),
+                *compaction_assets(config),
+            ],
+            jobs=[job, gold, compaction, retention, purge],
             schedules=[
+                refresh_schedule(config, gold),
                 compaction_schedule(config, compaction),
                 retention_schedule(config, retention),
                 history_schedule(config, purge),
             ],
-            asset_checks=staleness_checks(config),
-            sensors=[ready_sensor(config, job), configuration_sensor(config)],
+            asset_checks=[*staleness_checks(config), *completeness_checks(config)],
+            sensors=[ready_sensor(config, job), configuration_sensor(config), completeness_sensor(config)],
             resources=resources(config),
             executor=dg.in_process_executor,
         )

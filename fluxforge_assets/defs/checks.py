@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import dagster as dg
 
-from fluxforge_assets.lake.checks import CHECKS, Stored, Verdict
-from fluxforge_assets.lake.datasets import Dataset
+from fluxforge_assets.lake.checks import CHECKS, Check, Stored, Verdict
+from fluxforge_assets.lake.datasets import SILVER_ORDERBOOK, Dataset
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.plausibility import PLAUSIBLE
 from fluxforge_collector.config.model import Config
 
 SHOWN = 20
 
 
 def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
-    """The checks of an asset, evaluated in the run that writes it."""
+    """The checks of an asset, evaluated in the run that writes it.
+
+    What everything else is made from blocks it where it is wrong; what is merely implausible is a warning.
+    """
     return [
-        dg.AssetCheckSpec(name, asset=dataset.asset_key, description=check.__doc__)
-        for name, check in CHECKS[dataset].items()
+        dg.AssetCheckSpec(
+            name,
+            asset=dataset.asset_key,
+            description=check.__doc__,
+            blocking=dataset == SILVER_ORDERBOOK and name in CHECKS[dataset],
+        )
+        for name, check in _checks(dataset).items()
     ]
+
+
+def _checks(dataset: Dataset) -> dict[str, Check]:
+    return CHECKS[dataset] | PLAUSIBLE.get(dataset, {})
 
 
 def results(lake: Lake, config: Config, dataset: Dataset, places: list[Place]) -> list[dg.AssetCheckResult]:
@@ -27,14 +40,14 @@ def results(lake: Lake, config: Config, dataset: Dataset, places: list[Place]) -
             check_name=name,
             asset_key=dg.AssetKey(dataset.asset_key),
             passed=all(verdict.is_passed for _, verdict in verdicts),
-            severity=dg.AssetCheckSeverity.ERROR,
+            severity=dg.AssetCheckSeverity.ERROR if name in CHECKS[dataset] else dg.AssetCheckSeverity.WARN,
             metadata={
                 "partitions": len(verdicts),
                 "failed": sum(not verdict.is_passed for _, verdict in verdicts),
                 "details": dg.MetadataValue.md(_table(verdicts)),
             },
         )
-        for name, check in CHECKS[dataset].items()
+        for name, check in _checks(dataset).items()
         for verdicts in [[(place, check(Stored(lake, config, dataset, place))) for place in places]]
     ]
 

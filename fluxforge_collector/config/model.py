@@ -119,10 +119,27 @@ class Channels(Section):
     ticker: PlainChannel = PlainChannel()
 
 
+class GoldTable(Section):
+    """A gold table beside the bars."""
+
+    enabled: bool = Field(default=True, description="whether the refresh keeps it up to date; a backfill works anyway")
+
+
+class Gold(Section):
+    """The gold tables that are refreshed every few minutes."""
+
+    refresh_minutes: int = Field(15, ge=1, le=60, description="minutes between refreshes")
+    labels: GoldTable = GoldTable()
+    vpin: GoldTable = GoldTable()
+    cross_venue: GoldTable = GoldTable()
+    ofi_integrated: GoldTable = GoldTable()
+
+
 class Etl(Section):
     """How bronze becomes silver and gold."""
 
     channels: Channels = Channels()
+    gold: Gold = Gold()
     min_run_interval_seconds: float = Field(30.0, ge=0, description="least time between starts of real-time runs, s")
     start_date: str = Field("2024-01-01", pattern=r"^\d{4}-\d{2}-\d{2}$", description="first date partition, UTC")
 
@@ -162,6 +179,15 @@ class Retention(Section):
         return self
 
 
+class Checks(Section):
+    """When the asset checks warn."""
+
+    min_coverage: float = Field(0.99, ge=0, le=1, description="least share of the collected time that must be here")
+    max_gap_seconds: float = Field(600.0, ge=0, description="most seconds in gaps, per instrument and date")
+    max_age_seconds: int = Field(900, ge=60, description="age of the newest data that warns; twice that fails, s")
+    max_ticker_deviation_bps: float = Field(25.0, gt=0, description="median distance of tickers from the mid, bps")
+
+
 class Metrics(Section):
     """Where the collector shows itself."""
 
@@ -179,6 +205,7 @@ class Config(Section):
     etl: Etl = Etl()
     compaction: Compaction = Compaction()
     retention: Retention = Retention()
+    checks: Checks = Checks()
     metrics: Metrics = Metrics()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
