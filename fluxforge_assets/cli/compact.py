@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -138,7 +139,7 @@ def _show_due(found: Iterable[Due | NotCompacted], *, is_json: bool) -> None:
             f"would merge {files} files, {_size(size)}" if files else "nothing to do: every closed day is compact"
         )
     if failed:
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 def _show_done(found: Iterable[Compacted | NotCompacted], options: Compaction, *, is_json: bool) -> None:
@@ -158,7 +159,7 @@ def _show_done(found: Iterable[Compacted | NotCompacted], options: Compaction, *
             _sum(done) if done else f"nothing to do: every closed day is compact (target {options.target_file_mb} MiB)"
         )
     if failed:
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 def _line(one: Compacted) -> str:
