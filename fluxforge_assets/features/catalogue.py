@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import cache
 
 from fluxforge_assets.features import ages, bands, depth, impact, prices, shape
@@ -17,7 +16,7 @@ from fluxforge_collector.config.features import FeatureOptions
 FAMILY_FILES = (prices, depth, bands, shape, impact, ages)
 """The files that declare features of single rows; importing them fills the registries."""
 
-__all__ = ["all_columns", "catalogue_markdown", "fingerprint", "silver_columns"]
+__all__ = ["all_columns", "fingerprint", "silver_columns"]
 
 _NAMES_SHOWN = 4
 _ALWAYS_STORED = frozenset({"key", "G", "H", "I"})
@@ -75,42 +74,3 @@ FAMILY_TITLES = {
     "Q": "Rolling only",
 }
 """What each family is about, in catalogue order."""
-
-
-def catalogue_markdown(options: FeatureOptions | None = None) -> str:
-    """The reference page of every silver column, one line a definition, with the names it has under `options`."""
-    options = options or FeatureOptions()
-    columns = all_columns(options)
-    lines = [
-        "# Silver columns",
-        "",
-        (
-            f"Written by `make docs` from the declarations: {len(columns)} columns at the defaults. *Core* marks what"
-            " `families: core` stores. Null where the column says so; nothing is ever NaN or infinite."
-        ),
-    ]
-    for family, title in FAMILY_TITLES.items():
-        own = [column for column in columns if column.family == family]
-        lines += ["", f"## {family}: {title} ({len(own)})" if family != "key" else f"## {title} ({len(own)})", ""]
-        lines += ["| columns | meaning | formula | unit | null | core | source |", "|---|---|---|---|---|---|---|"]
-        lines += [_line(same) for same in _definitions(own)]
-    return "\n".join(lines) + "\n"
-
-
-def _definitions(columns: Sequence[Column]) -> Iterator[list[Column]]:
-    """Columns of one definition together: those that differ in name only."""
-    together: dict[tuple[object, ...], list[Column]] = {}
-    for column in columns:
-        together.setdefault((column.description, column.formula, column.unit, column.null, column.core), []).append(
-            column
-        )
-    yield from together.values()
-
-
-def _line(same: Sequence[Column]) -> str:
-    """One line of the page."""
-    first = same[0]
-    names = [f"`{column.name}`" for column in same]
-    shown = ", ".join(names) if len(names) <= _NAMES_SHOWN else f"{names[0]} … {names[-1]} ({len(names)})"
-    cells = (shown, first.description, first.formula, first.unit, first.null, "yes" if first.core else "", first.source)
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from fluxforge_assets.features.catalogue import all_columns, catalogue_markdown, silver_columns
+from fluxforge_assets.features.catalogue import all_columns, silver_columns
 from fluxforge_assets.features.statistics import moments, statistics
 from fluxforge_assets.tables import Dtype, Kind, Merge
 from fluxforge_collector.config.features import FeatureOptions
@@ -78,11 +78,3 @@ def test_types_are_those_of_the_catalogue():
             assert column.dtype is Dtype.U32, column.name
         if column.name.endswith(("_us", "ts")) and column.kind is not Kind.STATIC:
             assert column.dtype is Dtype.I64, column.name
-
-
-def test_the_page_names_every_family_and_single_column():
-    page = catalogue_markdown()
-    assert "578 columns" in page
-    for column in ("`microprice`", "`ofi_l0` … `ofi_l9` (10)", "`tod_sin`"):
-        assert column in page
-    assert all(len(line.replace("\\|", "").split("|")) == 9 for line in page.splitlines() if line.startswith("| `"))
