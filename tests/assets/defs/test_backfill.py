@@ -179,6 +179,7 @@ def is_new(lake, symbol):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_change_is_backfilled_by_webserver_and_daemon(tmp_path, lake, home):
     """`dagster dev` as a user starts it: first one instrument through GraphQL, then the rest through the instance."""
     seal(lake.root, records(1, seconds=30, instruments=INSTRUMENTS[:2]))
