@@ -18,9 +18,6 @@ FAMILY_FILES = (prices, depth, bands, shape, impact, ages)
 
 __all__ = ["all_columns", "fingerprint", "silver_columns"]
 
-_NAMES_SHOWN = 4
-_ALWAYS_STORED = frozenset({"key", "G", "H", "I"})
-
 
 @cache
 def all_columns(options: FeatureOptions) -> tuple[Column, ...]:
