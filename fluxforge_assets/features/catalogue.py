@@ -1,4 +1,4 @@
-"""The columns of silver: which the options create and store, in order, and the catalogue page made of them."""
+"""The columns of silver: which the options create and store, in order."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ FAMILY_FILES = (prices, depth, bands, shape, impact, ages)
 """The files that declare features of single rows; importing them fills the registries."""
 
 __all__ = ["all_columns", "fingerprint", "silver_columns"]
+
+_ALWAYS_STORED = frozenset({"key", "G", "H", "I"})
 
 
 @cache
