@@ -24,6 +24,9 @@ _PLOTTED = {
     "silver/trades": ("price", "amount"),
     "silver/ticker": ("mid", "spread_bps"),
     "gold/bars": ("mid_close", "vwap"),
+    "gold/vpin": ("vpin", "imbalance"),
+    "gold/cross_venue": ("xv_dev_bps", "xv_disp_bps"),
+    "gold/ofi_integrated": ("ofi_int", "ofi_int_share"),
 }
 
 
@@ -69,8 +72,17 @@ def of_change(change: Change, *, gap_seconds: float, has_plot: bool = True) -> d
     if change.tail.height:
         shown["preview"] = dg.MetadataValue.md(preview(change.tail, change.dataset))
         if has_plot:
-            shown["plot"] = dg.MetadataValue.md(plot(change.tail, _PLOTTED[change.dataset.asset]))
+            shown["plot"] = dg.MetadataValue.md(plot(change.tail, _plotted(change)))
     return shown
+
+
+def _plotted(change: Change) -> tuple[str, str]:
+    """The columns drawn: the dataset's own choice, else its first two with values."""
+    if change.dataset.asset in _PLOTTED:
+        return _PLOTTED[change.dataset.asset]
+    floats = [n for n, dtype in change.tail.schema.items() if dtype.is_float() and not change.tail[n].is_null().all()]
+    names = [*floats, *change.dataset.key, "ts"]
+    return names[0], names[1]
 
 
 def instant(time_us: int) -> dg.TimestampMetadataValue:

@@ -14,7 +14,15 @@ from fluxforge_assets.defs.partitions import instrument_dates, partition_key, sp
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.lake.advance import replace
 from fluxforge_assets.lake.coverage import gap_seconds
-from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK, SILVER_TICKER, SILVER_TRADES, Dataset
+from fluxforge_assets.lake.datasets import (
+    GOLD_BARS,
+    REFRESHED,
+    SILVER_ORDERBOOK,
+    SILVER_TICKER,
+    SILVER_TRADES,
+    Dataset,
+)
+from fluxforge_assets.lake.marks import GOLD, mark
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change
 from fluxforge_assets.lake.update import recipe_of, sources_of
@@ -26,7 +34,7 @@ _UPSTREAM = {
     SILVER_ORDERBOOK: [bronze_key(c) for c in (Channel.ORDERBOOK, Channel.TRADES, Channel.GAPS)],
     SILVER_TRADES: [bronze_key(Channel.TRADES)],
     SILVER_TICKER: [bronze_key(Channel.TICKER)],
-    GOLD_BARS: [dg.AssetKey(SILVER_ORDERBOOK.asset_key)],
+    **{gold: [dg.AssetKey(SILVER_ORDERBOOK.asset_key)] for gold in (GOLD_BARS, *REFRESHED)},
 }
 
 
@@ -56,8 +64,8 @@ def _asset(config: Config, dataset: Dataset) -> dg.AssetsDefinition:
         group_name=layer,
         owners=OWNERS,
         kinds={"parquet", "polars"},
-        tags={"layer": layer},
-        metadata={"dagster/column_schema": column_schema(dataset.columns(options))},
+        tags={"layer": layer} | ({"look_ahead": "true"} if dataset.looks_ahead else {}),
+        metadata={"dagster/column_schema": column_schema(dataset.columns(options)), "looks_ahead": dataset.looks_ahead},
         check_specs=check_specs(dataset),
         pool="backfill",
     )
@@ -112,6 +120,8 @@ def _build(lake: Lake, config: Config, dataset: Dataset, key: str, *, is_alone: 
     shown: dict[str, Any] = {"dagster/partition_row_count": 0}
     for place in places:
         change = replace(lake, recipe_of(dataset.asset, lake, config, place.source), place)
+        if dataset == SILVER_ORDERBOOK:
+            mark(lake, place.source, place.date, of=GOLD)
         shown = of_change(change, gap_seconds=gap_seconds(lake, change.place, change.from_us, change.to_us))
     return shown
 

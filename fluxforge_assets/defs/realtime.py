@@ -15,7 +15,7 @@ from fluxforge_assets.defs.processed import of_realtime
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.landing import land
-from fluxforge_assets.lake.marks import Mark, mark, marks, settle
+from fluxforge_assets.lake.marks import GOLD, Mark, mark, marks, settle
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change
 from fluxforge_assets.lake.update import Failed, is_complete, update
@@ -52,6 +52,7 @@ def realtime_job(config: Config) -> dg.JobDefinition:
         failed: list[str] = []
         for known in [m for m in marks(opened) if m.date <= date]:
             errors = _bring_up_to_date(context, opened, config, known)
+            mark(opened, known.source, known.date, of=GOLD)
             if errors:
                 mark(opened, known.source, known.date)
             else:

@@ -82,16 +82,15 @@ def replace(lake: Lake, recipe: Recipe, place: Place) -> Change:
 
     The bulk is computed while real-time runs go on; what became final meanwhile is added under the lock.
     """
-    inputs = recipe.inputs(place)
-    if not inputs and parts_of(lake.partition(place, recipe.dataset.folder)):
+    inputs, until = recipe.inputs(place), recipe.until_us(place)
+    if parts_of(lake.partition(place, recipe.dataset.folder)) and (not inputs or until <= place.start_us):
+        missing = "nothing is left" if not inputs else "not all is there"
         raise DataError(
-            f"nothing is left to compute {recipe.dataset.asset} of {place.instrument.key} on {place.date} from",
+            f"{missing} to compute {recipe.dataset.asset} of {place.instrument.key} on {place.date} from",
             "what is stored stays as it is",
         )
     made = new_directory(lake.work)
-    change = Writer(lake, recipe, place, made, None, inputs, inputs).write(
-        place.start_us, max(recipe.until_us(place), place.start_us)
-    )
+    change = Writer(lake, recipe, place, made, None, inputs, inputs).write(place.start_us, max(until, place.start_us))
     with locked(lake.work, lock_name(recipe.dataset, place)):
         directory = lake.partition(place, recipe.dataset.folder)
         meanwhile = recipe.renewed()

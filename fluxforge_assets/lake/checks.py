@@ -11,7 +11,17 @@ import pyarrow.parquet as pq
 
 from fluxforge_assets.lake import bronze
 from fluxforge_assets.lake.archive import Archive
-from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK, SILVER_TICKER, SILVER_TRADES, Dataset
+from fluxforge_assets.lake.datasets import (
+    GOLD_BARS,
+    GOLD_CROSS_VENUE,
+    GOLD_LABELS,
+    GOLD_OFI_INTEGRATED,
+    GOLD_VPIN,
+    SILVER_ORDERBOOK,
+    SILVER_TICKER,
+    SILVER_TRADES,
+    Dataset,
+)
 from fluxforge_assets.lake.events import clean_trades
 from fluxforge_assets.lake.parts import KEYS, as_arrow, parts_of
 from fluxforge_assets.lake.paths import Lake, Place
@@ -150,6 +160,32 @@ def check_volume_kept(stored: Stored) -> Verdict:
     return Verdict(not wrong, "; ".join(wrong) or f"{bars.height} bars, {silver.height} silver rows")
 
 
+def check_row_per_silver_row(stored: Stored) -> Verdict:
+    """There is exactly one row for each silver row of the span."""
+    rows = stored.read(["ts"])
+    silver = stored.read(["ts"], SILVER_ORDERBOOK)
+    if not rows.height or not silver.height:
+        return Verdict(is_passed=True, detail="no rows")
+    wanted = silver.filter(pl.col("ts") <= stored.until_us())
+    return Verdict(rows.equals(wanted), f"{rows.height} rows, {wanted.height} silver rows")
+
+
+def check_labels_ended(stored: Stored) -> Verdict:
+    """Every label window lies after its row, and all are equally long."""
+    frame = stored.read(["ts", "label_end_ts"])
+    lengths = frame.select(pl.col("label_end_ts") - pl.col("ts")).to_series().unique().to_list() if frame.height else []
+    is_passed = len(lengths) <= 1 and all(us > 0 for us in lengths)
+    return Verdict(is_passed, f"{frame.height} rows; lengths {', '.join(f'{us / 1e6:g} s' for us in lengths[:5])}")
+
+
+def check_buckets_follow(stored: Stored) -> Verdict:
+    """Volume buckets count up from 0 without a hole, and an imbalance is a share."""
+    frame = stored.read(["vpin_bucket", "imbalance"])
+    follow = frame["vpin_bucket"].to_list() == list(range(frame.height)) if frame.height else True
+    within = frame.filter(~pl.col("imbalance").is_between(0, 1)).height == 0 if frame.height else True
+    return Verdict(follow and within, f"{frame.height} buckets")
+
+
 def _equal(first: float, second: float) -> bool:
     return math.isclose(first, second, rel_tol=1e-9, abs_tol=1e-12)
 
@@ -179,6 +215,31 @@ CHECKS: dict[Dataset, dict[str, Check]] = {
         "unique_ordered_keys": check_keys,
         "finite_values": check_finite,
         "bar_volume_conserved": check_volume_kept,
+    },
+    GOLD_LABELS: {
+        "declared_columns": check_schema,
+        "unique_ordered_keys": check_keys,
+        "finite_values": check_finite,
+        "row_per_silver_row": check_row_per_silver_row,
+        "windows_look_ahead": check_labels_ended,
+    },
+    GOLD_VPIN: {
+        "declared_columns": check_schema,
+        "unique_ordered_keys": check_keys,
+        "finite_values": check_finite,
+        "buckets_follow": check_buckets_follow,
+    },
+    GOLD_CROSS_VENUE: {
+        "declared_columns": check_schema,
+        "unique_ordered_keys": check_keys,
+        "finite_values": check_finite,
+        "row_per_silver_row": check_row_per_silver_row,
+    },
+    GOLD_OFI_INTEGRATED: {
+        "declared_columns": check_schema,
+        "unique_ordered_keys": check_keys,
+        "finite_values": check_finite,
+        "row_per_silver_row": check_row_per_silver_row,
     },
 }
 """The checks of each dataset, by name."""

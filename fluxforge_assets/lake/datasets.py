@@ -72,6 +72,30 @@ def _bars(options: FeatureOptions) -> tuple[Column, ...]:
     return _partitioned(bar_columns(options))
 
 
+def _labels(options: FeatureOptions) -> tuple[Column, ...]:
+    from fluxforge_assets.labels import label_columns  # noqa: PLC0415  as above
+
+    return _partitioned(label_columns(options))
+
+
+def _vpin(options: FeatureOptions) -> tuple[Column, ...]:
+    from fluxforge_assets.gold import vpin_columns  # noqa: PLC0415  as above
+
+    return _partitioned(vpin_columns(options))
+
+
+def _cross_venue(options: FeatureOptions) -> tuple[Column, ...]:
+    from fluxforge_assets.gold import cross_venue_columns  # noqa: PLC0415  as above
+
+    return _partitioned(cross_venue_columns(options))
+
+
+def _ofi_integrated(options: FeatureOptions) -> tuple[Column, ...]:
+    from fluxforge_assets.gold import ofi_integrated_columns  # noqa: PLC0415  as above
+
+    return _partitioned(ofi_integrated_columns(options))
+
+
 def _partitioned(columns: Sequence[Column]) -> tuple[Column, ...]:
     """The columns with the partition's own three first."""
     return (*_KEYS, *(c for c in columns if c.name not in {"exchange", "symbol", "date"}))
@@ -86,6 +110,8 @@ class Dataset:
     description: str
     columns: Callable[[FeatureOptions], tuple[Column, ...]]
     key: tuple[str, ...]
+    looks_ahead: bool = False
+    """Whether its values tell of what came after their rows."""
 
     @property
     def asset_key(self) -> list[str]:
@@ -120,7 +146,29 @@ GOLD_BARS = Dataset(
     "gold/bars", "orderbook/bars",
     "Bars of every duration (`bar_us`), rolled up from silver; stamped at their end.", _bars, ("ts", "bar_us"),
 )  # fmt: skip
-DATASETS = (SILVER_ORDERBOOK, SILVER_TRADES, SILVER_TICKER, GOLD_BARS)
+GOLD_LABELS = Dataset(
+    "gold/labels", "gold/labels",
+    "LOOK-AHEAD: what came after each silver row. Targets to fit to, never an input of a model. A row is stored once "
+    "its longest window has ended.", _labels, ("ts",), looks_ahead=True,
+)  # fmt: skip
+GOLD_VPIN = Dataset(
+    "gold/vpin", "gold/vpin",
+    "Order imbalance on a volume clock, one row per volume bucket; the clock starts anew each UTC day.",
+    _vpin, ("ts", "vpin_bucket"),
+)  # fmt: skip
+GOLD_CROSS_VENUE = Dataset(
+    "gold/cross_venue", "gold/cross_venue",
+    "Each silver row against the same symbol on the other exchanges: deviation, dispersion, lead and lag.",
+    _cross_venue, ("ts",),
+)  # fmt: skip
+GOLD_OFI_INTEGRATED = Dataset(
+    "gold/ofi_integrated", "gold/ofi_integrated",
+    "Order flow of all levels on its first principal component, which is fitted to the days before.",
+    _ofi_integrated, ("ts",),
+)  # fmt: skip
+REFRESHED = (GOLD_LABELS, GOLD_VPIN, GOLD_CROSS_VENUE, GOLD_OFI_INTEGRATED)
+"""Those brought up to date every few minutes; the others with every real-time run."""
+DATASETS = (SILVER_ORDERBOOK, SILVER_TRADES, SILVER_TICKER, GOLD_BARS, *REFRESHED)
 
 
 def dataset_of(asset: str) -> Dataset:

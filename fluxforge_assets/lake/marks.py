@@ -1,6 +1,7 @@
 """Marks: small files that say which dates still wait for silver and gold, so that a run that died is made up for.
 
-`dirty`: segments landed that no finished run has computed. `open`: computed, but the day is not complete yet.
+`dirty`: segments landed that no finished run has computed. `open`: computed, but the day is not complete yet. What a
+mark waits for is its folder's: silver and bars by `REALTIME`, the other gold tables by `GOLD`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from fluxforge_assets.lake.paths import Lake
 from fluxforge_collector.durable import write_file
 
 _MARK = re.compile(r"([a-z0-9_]{1,32})\.(\d{4}-\d{2}-\d{2})")
+REALTIME, GOLD = "marks", "gold-marks"
 
 
 class Mark(NamedTuple):
@@ -25,15 +27,15 @@ class Mark(NamedTuple):
     token: str
 
 
-def mark(lake: Lake, source: str, date: str, *, is_dirty: bool = True) -> None:
+def mark(lake: Lake, source: str, date: str, *, is_dirty: bool = True, of: str = REALTIME) -> None:
     """Say durably that a date has work left."""
-    write_file(_file(lake, source, date), f"{'dirty' if is_dirty else 'open'} {secrets.token_hex(8)}".encode())
+    write_file(_file(lake, source, date, of), f"{'dirty' if is_dirty else 'open'} {secrets.token_hex(8)}".encode())
 
 
-def marks(lake: Lake) -> list[Mark]:
+def marks(lake: Lake, of: str = REALTIME) -> list[Mark]:
     """All marks, by source and date."""
     found = []
-    for path in sorted((lake.work / "marks").glob("*")):
+    for path in sorted((lake.work / of).glob("*")):
         match = _MARK.fullmatch(path.name)
         if match:
             state, _, token = path.read_text().partition(" ")
@@ -41,16 +43,16 @@ def marks(lake: Lake) -> list[Mark]:
     return found
 
 
-def settle(lake: Lake, known: Mark, *, is_complete: bool) -> None:
+def settle(lake: Lake, known: Mark, *, is_complete: bool, of: str = REALTIME) -> None:
     """The work a mark stood for is done; where more has arrived since, the mark stays."""
-    path = _file(lake, known.source, known.date)
-    if known not in marks(lake):
+    path = _file(lake, known.source, known.date, of)
+    if known not in marks(lake, of):
         return
     if is_complete:
         path.unlink(missing_ok=True)
     elif known.is_dirty:
-        mark(lake, known.source, known.date, is_dirty=False)
+        mark(lake, known.source, known.date, is_dirty=False, of=of)
 
 
-def _file(lake: Lake, source: str, date: str) -> Path:
-    return lake.work / "marks" / f"{source}.{date}"
+def _file(lake: Lake, source: str, date: str, of: str) -> Path:
+    return lake.work / of / f"{source}.{date}"

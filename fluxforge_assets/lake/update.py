@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fluxforge_assets.lake.advance import advance
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bars import GoldBars
+from fluxforge_assets.lake.cross_venue import GoldCrossVenue
 from fluxforge_assets.lake.events import SilverTicker, SilverTrades
+from fluxforge_assets.lake.labels import GoldLabels
+from fluxforge_assets.lake.ofi_integrated import GoldOfiIntegrated
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change, Recipe
 from fluxforge_assets.lake.silver import SilverOrderbook
+from fluxforge_assets.lake.vpin import GoldVpin
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
 from fluxforge_collector.instruments import Instrument
+
+_KNOWN = (
+    SilverOrderbook, SilverTrades, SilverTicker, GoldBars, GoldLabels, GoldVpin, GoldCrossVenue, GoldOfiIntegrated,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ def recipes(lake: Lake, config: Config, source: str) -> list[Recipe]:
 
 def recipe_of(asset: str, lake: Lake, config: Config, source: str) -> Recipe:
     """The recipe of an asset, whether or not its channel is enabled."""
-    known = {made.dataset.asset: made for made in (SilverOrderbook, SilverTrades, SilverTicker, GoldBars)}
+    known: dict[str, Callable[[Lake, Config, str], Recipe]] = {made.dataset.asset: made for made in _KNOWN}
     return known[asset](lake, config, source)
 
 

@@ -1,0 +1,83 @@
+"""The refresh: labels and the gold tables beside the bars, every few minutes, where silver has changed.
+
+They are apart from the real-time job because they may be late by minutes and must not make bars late.
+"""
+
+import dagster as dg
+
+from fluxforge_assets.defs.checks import evaluations
+from fluxforge_assets.defs.processed import of_realtime
+from fluxforge_assets.defs.resources import LakeResource
+from fluxforge_assets.lake.datasets import Dataset
+from fluxforge_assets.lake.paths import Place
+from fluxforge_assets.lake.recipe import Change
+from fluxforge_assets.lake.refresh import gold_marks, refresh
+from fluxforge_assets.lake.update import Failed
+from fluxforge_collector.config.model import Config
+
+REFRESH = "gold_refresh"
+DUE_US = 3_600_000_000
+"""A partition is drawn and judged about this often."""
+_ACTIVE = [s for s in dg.DagsterRunStatus if s.value in {"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"}]
+
+
+def refresh_job(config: Config) -> dg.JobDefinition:
+    """Append to the gold tables what became final; late silver builds its range again."""
+
+    @dg.op(pool="gold")
+    def refresh_gold(context: dg.OpExecutionContext, lake: LakeResource) -> None:
+        """Advance the partitions that read what changed."""
+        opened = lake.open()
+        failed: list[str] = []
+        judged: dict[Dataset, list[Place]] = {}
+        for outcome in refresh(opened, config, gold_marks(opened)):
+            if isinstance(outcome, Failed):
+                failed.append(f"{outcome.asset} {outcome.place.date}|{outcome.place.instrument.key}: {outcome.error}")
+                context.log.error(failed[-1])
+                continue
+            is_due = _is_due(outcome)
+            context.log_event(of_realtime(opened, outcome, has_plot=is_due))
+            if is_due:
+                judged.setdefault(outcome.dataset, []).append(outcome.place)
+        for dataset, places in judged.items():
+            for evaluation in evaluations(opened, config, dataset, places):
+                # Dagster takes a check here, though its annotation does not say so
+                context.log_event(evaluation)  # type: ignore[arg-type]
+        if failed:
+            raise dg.Failure(f"{len(failed)} partitions failed; first: {failed[0]}", allow_retries=False)
+
+    @dg.job(
+        name=REFRESH,
+        executor_def=dg.in_process_executor,
+        description="Appends labels, VPIN, cross-venue rows and integrated OFI that became final.",
+    )
+    def gold_refresh() -> None:
+        refresh_gold()
+
+    return gold_refresh
+
+
+def refresh_schedule(config: Config, job: dg.JobDefinition) -> dg.ScheduleDefinition:
+    """Starts the refresh every `etl.gold.refresh_minutes`, where something changed and none is under way."""
+    minutes = config.etl.gold.refresh_minutes
+
+    @dg.schedule(
+        job=job,
+        name=REFRESH,
+        cron_schedule=f"*/{minutes} * * * *" if minutes < 60 else "0 * * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Starts the refresh of the gold tables beside the bars.",
+    )
+    def gold_refresh(context: dg.ScheduleEvaluationContext, lake: LakeResource) -> dg.RunRequest | dg.SkipReason:
+        if not gold_marks(lake.open()):
+            return dg.SkipReason("no silver has changed since the last refresh")
+        running = context.instance.get_run_records(dg.RunsFilter(job_name=REFRESH, statuses=_ACTIVE), limit=1)
+        return dg.SkipReason("a refresh is under way") if running else dg.RunRequest()
+
+    return gold_refresh
+
+
+def _is_due(change: Change) -> bool:
+    """Whether the change passes an hour, or builds again what was there."""
+    return change.is_rebuilt or change.from_us // DUE_US != change.to_us // DUE_US
