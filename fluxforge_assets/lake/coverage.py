@@ -9,6 +9,7 @@ import polars as pl
 
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bronze import gap_table
+from fluxforge_assets.lake.bronze_rows import rows_of
 from fluxforge_assets.lake.paths import Lake, Place, day_start_us
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
@@ -59,11 +60,12 @@ def coverages(archive: Archive, date: str, channel: Channel) -> Iterator[Coverag
     start = day_start_us(date)
     until = min(start + DAY_US, max(start, watermark))
     later = next((day for day in archive.dates() if day > date), None)
-    told_until = day_start_us(later) + 1 if later else start + DAY_US
+    # a gap may be told of by the first segment of a later day
+    ledger = _Ledger(archive, start, day_start_us(later) + 1 if later else start + DAY_US)
     around = (_at(archive, _before(archive, date), -1), _at(archive, later, 0))
     for key in sorted(archive.instruments(archive.names(date))):
         instrument = Instrument.from_key(key)
-        gaps = _gaps(archive, instrument, channel, (start, until), told_until)
+        gaps = ledger.gaps(instrument, channel, (start, until))
         every = merged(span for spans in gaps.values() for span in spans)
         collected = merged(_clip(_collected(key, manifests, around), (start, until)))
         yield Coverage(
@@ -111,17 +113,37 @@ def without(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
     return [span for span in done if span[1] > span[0]]
 
 
-def _gaps(
-    archive: Archive, instrument: Instrument, channel: Channel, day: Span, told_until_us: int
-) -> dict[str, list[Span]]:
-    """The day's gaps by reason; one that a later day's first segment tells of is found too."""
-    rows = pl.DataFrame(gap_table(archive, instrument, day[0], told_until_us))
-    mine = rows.filter(pl.col("channel").is_in([channel.value, "all"]))
-    found: dict[str, list[Span]] = {}
-    for reason, start, end in mine.select("reason", pl.col("gap_start", "gap_end").cast(pl.Int64)).rows():
-        for span in _clip([(start, end)], day):
-            found.setdefault(reason, []).append(span)
-    return found
+class _Ledger:
+    """The gaps of every instrument in a span, listed once: what the ledger tells, and holes between segments."""
+
+    def __init__(self, archive: Archive, from_us: int, to_us: int) -> None:
+        self._archive = archive
+        names = archive.between(from_us, to_us)
+        self._telling = [n for n in names if _rows(archive.manifest(n), Channel.GAPS)]
+        mine = {collector: [n for n in names if n.collector == collector] for collector in {n.collector for n in names}}
+        self._holes = {collector: archive.holes(own) for collector, own in mine.items()}
+        self._brings = {collector: archive.instruments(own) for collector, own in mine.items()}
+
+    def gaps(self, instrument: Instrument, channel: Channel, within: Span) -> dict[str, list[Span]]:
+        """A channel's gaps by reason."""
+        rows = pl.DataFrame(rows_of(self._archive, Channel.GAPS, instrument, self._telling))
+        mine = rows.filter(pl.col("channel").is_in([channel.value, "all"]))
+        told = mine.select("reason", pl.col("gap_start", "gap_end").cast(pl.Int64)).rows()
+        holes = [
+            ("missing_segment", *hole)
+            for collector, spans in self._holes.items()
+            if instrument.key in self._brings[collector]
+            for hole in spans
+        ]
+        found: dict[str, list[Span]] = {}
+        for reason, start, end in (*told, *holes):
+            for span in _clip([(start, end)], within):
+                found.setdefault(reason, []).append(span)
+        return found
+
+
+def _rows(manifest: Manifest, channel: Channel) -> int:
+    return manifest.channels[channel].rows if channel in manifest.channels else 0
 
 
 def _collected(key: str, manifests: Iterable[Manifest], around: tuple[list[Manifest], list[Manifest]]) -> list[Span]:
