@@ -62,9 +62,9 @@ def compact_segments(lake: Lake, source: str, channel: Channel, date: str, optio
         return None
     began = time.monotonic()
     folder = archive.paths.archive_dir / channel.value / f"date={date}"
-    made = new_directory(lake.work)
+    made, spilled = new_directory(lake.work), new_directory(lake.work)
     try:
-        merged = _Merge(archive, channel, names, made, options)
+        merged = _Merge(archive, channel, names, made, spilled, options)
         with storage_errors(f"merge segments of {folder}"):
             rows = merged.run()
         merged.verify()
@@ -77,10 +77,11 @@ def compact_segments(lake: Lake, source: str, channel: Channel, date: str, optio
             gone = {_file(archive, channel, name).name for name in names}
             for path in folder.iterdir():
                 if path.name not in gone:
-                    os.link(path, merged.day / path.name)
-            swap(merged.day, folder)
+                    os.link(path, made / path.name)
+            swap(made, folder)
     finally:
         discard(made)
+        discard(spilled)
     return Compacted(
         f"bronze/{channel.value}",
         source,
@@ -99,17 +100,23 @@ def _file(archive: Archive, channel: Channel, name: SegmentName) -> Path:
 
 
 class _Merge:
-    """One channel's segments on their way into files of `made/day`."""
+    """One channel's segments on their way into files of `made`."""
 
     def __init__(
-        self, archive: Archive, channel: Channel, names: Sequence[SegmentName], made: Path, options: Compaction
+        self,
+        archive: Archive,
+        channel: Channel,
+        names: Sequence[SegmentName],
+        made: Path,
+        spilled: Path,
+        options: Compaction,
     ) -> None:
         self._archive, self._channel, self._names, self._options = archive, channel, names, options
         self._keys, self._plain = order_of(channel), plain_schema(channel)
         ids = [name.id for name in names]
         self._run = digest_of(ids)[:12]
         self._schema = BRONZE[channel].with_metadata({**(BRONZE[channel].metadata or {}), SEGMENTS: json.dumps(ids)})
-        self.day, self._spilled = made / "day", made / "spill"
+        self._made, self._spilled = made, spilled
         self.files: list[Path] = []
         self._digests = ColumnDigests()
         self._sink: pa.NativeFile | None = None
@@ -117,7 +124,6 @@ class _Merge:
 
     def run(self) -> int:
         """Write all rows; how many. Raises: DataError where a segment is not what its manifest says."""
-        self.day.mkdir()
         wanted = self._rows_by_instrument()
         instruments = sorted(Instrument.from_key(key) for key in wanted)
         for start in range(0, len(instruments), OPEN_INSTRUMENTS):
@@ -193,7 +199,7 @@ class _Merge:
 
     def _open(self) -> pq.ParquetWriter:
         if self._writer is None:
-            self.files.append(self.day / compacted_name(self._run, len(self.files)))
+            self.files.append(self._made / compacted_name(self._run, len(self.files)))
             self._sink = pa.OSFile(str(self.files[-1]), "wb")
             self._writer = pq.ParquetWriter(
                 self._sink,

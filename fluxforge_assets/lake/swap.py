@@ -1,8 +1,9 @@
 """Putting a whole new partition in the place of the old one in a single step, so that no reader sees a mixture.
 
 A reader who listed the old files and opens them after the step gets "no such file" and lists again; it never gets rows
-twice or without their neighbours. Where the file system cannot exchange two names, the partition is absent for the
-moment between two renames.
+twice or without their neighbours. What was replaced stays whole for a while, out of sight: a reader in the midst of
+listing it must not take a shrinking rest for everything. Where the file system cannot exchange two names, the partition
+is absent for the moment between two renames.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from pathlib import Path
 
 from fluxforge_collector.durable import make_directory, storage_errors, sync_directory
@@ -20,15 +22,22 @@ from fluxforge_collector.durable import make_directory, storage_errors, sync_dir
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _LIBC = ctypes.CDLL(None, use_errno=True)
+GRACE_SECONDS = 10.0
+"""How long a listing may take."""
+_RETIRED = re.compile(r"retired-(\d+)-[0-9a-f]+")
 _BUILD = re.compile(r"build-(\d+)-[0-9a-f]+")
 
 
 def new_directory(work: Path) -> Path:
-    """A fresh hidden directory for building a partition; those of processes that died are swept first."""
+    """A fresh hidden directory for building a partition.
+
+    Swept first: what processes that died were building, and what was replaced a while ago.
+    """
     make_directory(work)
     for path in work.iterdir():
-        match = _BUILD.fullmatch(path.name)
-        if match and not Path(f"/proc/{match[1]}").exists():
+        built, retired = _BUILD.fullmatch(path.name), _RETIRED.fullmatch(path.name)
+        is_dead = built is not None and not Path(f"/proc/{built[1]}").exists()
+        if is_dead or (retired is not None and time.time() - int(retired[1]) > GRACE_SECONDS):
             shutil.rmtree(path, ignore_errors=True)
     made = work / f"build-{os.getpid()}-{secrets.token_hex(6)}"
     made.mkdir()
@@ -41,7 +50,7 @@ def discard(made: Path) -> None:
 
 
 def swap(new: Path, target: Path) -> None:
-    """Make `new` the partition `target` and delete what stood there. Raises: StorageError where the system refuses."""
+    """Make `new` the partition `target`; what stood there is swept later. Raises: StorageError where that is refused."""
     with storage_errors(f"replace {target}"):
         make_directory(target.parent)
         sync_directory(new)
@@ -52,7 +61,7 @@ def swap(new: Path, target: Path) -> None:
                 new.rename(target)
                 new = old
             sync_directory(target.parent)
-            shutil.rmtree(new)
+            new.rename(new.with_name(f"retired-{int(time.time())}-{secrets.token_hex(6)}"))
         else:
             new.rename(target)
             sync_directory(target.parent)

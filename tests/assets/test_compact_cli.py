@@ -42,7 +42,7 @@ def fluxforge(root, *arguments):
 
 
 def files(root):
-    return sorted(str(path.relative_to(root)) for path in (root / "lake").rglob("*.parquet"))
+    return sorted(str(path.relative_to(root)) for path in (root / "lake").glob("[rp]*/**/*.parquet"))
 
 
 def test_compaction_says_what_it_would_do_does_it_and_then_has_nothing_to_do(template):

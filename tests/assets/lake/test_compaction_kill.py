@@ -17,6 +17,7 @@ from support.market import DAY, deliver, records, seal
 from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK, SILVER_TICKER, SILVER_TRADES
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.swap import new_directory
 from fluxforge_assets.lake.update import update
 
 CHANNELS = ("orderbook", "trades", "ticker", "gaps")
@@ -91,7 +92,8 @@ def check(victim, template, root, point):
     assert all(
         len(list(folder.glob("*.parquet"))) == 1 for folder in root.glob("*/**/date=*") if any(folder.glob("*.parquet"))
     )
-    assert list(Lake(root).work.glob("build-*")) == []
+    new_directory(Lake(root).work).rmdir()
+    assert list(Lake(root).work.glob("build-*")) == [], "what was being built is swept by the next who builds"
     shutil.rmtree(root)
 
 

@@ -79,6 +79,22 @@ def test_the_first_partition_is_just_moved(tmp_path):
     assert (tmp_path / "data" / "date=1" / "part").exists()
 
 
+def test_what_was_replaced_stays_whole_for_a_while(tmp_path):
+    """A reader in the midst of listing the old folder finds all of it, then no file to open; never a part."""
+    work, target = tmp_path / "work", tmp_path / "data" / "date=1"
+    for name in ("old", "new"):
+        made = new_directory(work)
+        (made / name).touch()
+        swap(made, target)
+    assert [path.name for path in target.iterdir()] == ["new"]
+    (retired,) = work.glob("retired-*")
+    new_directory(work)
+    assert [path.name for path in retired.iterdir()] == ["old"]
+    retired.rename(work / "retired-1-00")
+    new_directory(work)
+    assert list(work.glob("retired-*")) == []
+
+
 VICTIM = """
 import os, sys
 from pathlib import Path
