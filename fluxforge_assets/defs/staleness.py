@@ -1,7 +1,7 @@
 """`configuration_current`: which partitions were computed under another configuration, and the command that mends it.
 
 Dagster's graph shows a partitioned asset as fresh whatever its partitions hold, so a check counts and lists them. It
-can be executed from the page; a sensor evaluates it when the configuration changes, daily, and while it fails.
+can be executed from the page; a sensor evaluates it when the configuration changes, daily, and as backfills proceed.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,7 @@ from fluxforge_collector.config.model import Config
 
 CHECK = "configuration_current"
 SHOWN = 20
-SENSOR_SECONDS = 60
-RECHECK_SECONDS = 600
-"""While partitions are stale, how often the check looks again."""
+SENSOR_SECONDS = 120
 
 
 def known_versions(instance: dg.DagsterInstance, dataset: Dataset) -> Versions:
@@ -81,7 +79,7 @@ def _check(config: Config, dataset: Dataset) -> dg.AssetChecksDefinition:
 
 
 def configuration_sensor(config: Config) -> dg.SensorDefinition:
-    """Evaluates the check without a run: after a change of configuration, daily, and while something is stale."""
+    """Evaluates the check without a run: after a change of configuration, daily, and as what is stale becomes less."""
 
     @dg.sensor(
         name="configuration",
@@ -90,23 +88,23 @@ def configuration_sensor(config: Config) -> dg.SensorDefinition:
         description="Tells which partitions a change of configuration made stale.",
     )
     def configuration(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
-        now = datetime.now(UTC)
         options = config.etl.channels.orderbook.processor_options
-        state = " ".join([*(dataset.fingerprint(options) for dataset in DATASETS), now.date().isoformat()])
-        before, _, moment = (context.cursor or "").rpartition("|")
-        is_due = moment.isdigit() and now.timestamp() - int(moment) >= RECHECK_SECONDS
-        if before == state and not is_due:
+        fingerprints = [dataset.fingerprint(options) for dataset in DATASETS]
+        state = " ".join([*fingerprints, datetime.now(UTC).date().isoformat()])
+        judged, _, counted = (context.cursor or "").rpartition("|")
+        before = counted.split() if judged == state else []
+        if before and set(before) == {"0"}:
             return dg.SkipReason("the configuration is the one judged last, and nothing is stale")
         opened = lake.open()
+        verdicts = [evaluate(context.instance, opened, config, dataset) for dataset in DATASETS]
+        counts = [str(verdict["metadata"]["stale"]) for verdict in verdicts]
         events = [
-            dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey(dataset.asset_key),
-                check_name=CHECK,
-                **evaluate(context.instance, opened, config, dataset),
-            )
-            for dataset in DATASETS
+            dg.AssetCheckEvaluation(asset_key=dg.AssetKey(dataset.asset_key), check_name=CHECK, **verdict)
+            for position, (dataset, verdict) in enumerate(zip(DATASETS, verdicts, strict=True))
+            if not before or counts[position] != before[position]
         ]
-        again = "" if all(event.passed for event in events) else str(int(now.timestamp()))
-        return dg.SensorResult(asset_events=events, cursor=f"{state}|{again}")
+        if not events:
+            return dg.SkipReason(f"as many partitions are stale as before: {sum(map(int, counts))}")
+        return dg.SensorResult(asset_events=events, cursor=f"{state}|{' '.join(counts)}")
 
     return configuration
