@@ -6,32 +6,40 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
+from polars.exceptions import PolarsError
 
+from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK
 from fluxforge_assets.lake.parts import original_parts, parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place, day_start_us
 from fluxforge_assets.lake.recipe import Input
 from fluxforge_assets.lake.silver import SilverOrderbook
 from fluxforge_collector.config.model import Config
-from fluxforge_collector.segments.names import date_of
+from fluxforge_collector.errors import DataError
+from fluxforge_collector.segments.names import DAY_US, date_of
 
 HOUR_US = 3_600_000_000
 
 
 class GoldBars:
-    """Bars of one source; a bar belongs to the date that holds the moment before its end."""
+    """Bars of one source.
+
+    A bar belongs to the date that holds the moment before its end, also where it begins on the day before: a row is
+    found under the date of its stamp, and a day is closed when its midnight is.
+    """
 
     dataset = GOLD_BARS
     keeps_empty = False
 
-    def __init__(self, lake: Lake, config: Config, source: str) -> None:
+    def __init__(self, lake: Lake, config: Config, source: str, archive: Archive | None = None) -> None:
         self._lake, self._config = lake, config
-        self.silver = SilverOrderbook(lake, config, source)
+        self.silver = SilverOrderbook(lake, config, source, archive)
         self.options = self.silver.options
         self.columns = self.dataset.columns(self.options)
         self.fingerprint = self.dataset.fingerprint(self.options)
         self.grid_us = self.options.bucket_us
         self._longest_us = max(self.options.bar_durations_us)
+        self._evening_us = max((us for us in self.options.bar_durations_us if DAY_US % us), default=0)
 
     def renewed(self) -> GoldBars:
         """The same over segments listed anew."""
@@ -39,10 +47,10 @@ class GoldBars:
 
     def inputs(self, place: Place) -> list[Input]:
         """The day's silver parts, and the evening's before that a bar reaches into."""
-        first_us = place.start_us - (self._longest_us if 86_400_000_000 % self._longest_us else 0)
+        first_us = place.start_us - self._evening_us
         return [
             Input(part.name, part.from_us)
-            for day in dict.fromkeys((date_of(first_us), place.date))
+            for day in self._days(place)
             for part in original_parts(self._silver(place, day))
             if part.to_us > first_us
         ]
@@ -61,9 +69,13 @@ class GoldBars:
         if not fresh:
             return 0
         newest_to_us = max(int(i.name.split("-")[2]) for i in fresh)
-        directory = self._silver(place, place.date)
-        holders = [part for part in parts_of(directory) if part.from_us < newest_to_us <= part.to_us]
-        return max((read_provenance(directory / part.name).last_us for part in holders), default=0)
+        holders = [
+            directory / part.name
+            for directory in (self._silver(place, day) for day in self._days(place))
+            for part in parts_of(directory)
+            if part.from_us < newest_to_us <= part.to_us
+        ]
+        return max((read_provenance(path).last_us for path in holders), default=0)
 
     def is_waiting(self, newest_us: int, from_us: int, to_us: int) -> bool:
         """Whether a bar with a row in it can have ended."""
@@ -79,12 +91,16 @@ class GoldBars:
         start = from_us
         while start < to_us:
             stop = min((start // step + 1) * step, to_us)
-            silver = self._read(place, start - self._longest_us, stop)
+            silver = self._read(place, max(start - self._longest_us, place.start_us - self._evening_us), stop)
             if silver.height:
                 bars = compute_bars(silver, options=self.options, watermark_us=stop, from_us=start)
                 if bars.height:
                     yield bars.sort("ts", "bar_us")
             start = stop
+
+    def _days(self, place: Place) -> tuple[str, ...]:
+        """The day, and the one before where a bar spans midnight."""
+        return tuple(dict.fromkeys((date_of(place.start_us - self._evening_us), place.date)))
 
     def _silver(self, place: Place, day: str) -> Path:
         return self._lake.partition(Place(place.source, place.instrument, day), SILVER_ORDERBOOK.folder)
@@ -101,5 +117,13 @@ class GoldBars:
         ]
         if not files:
             return pl.DataFrame()
-        rows = pl.scan_parquet(files, hive_partitioning=False).filter(pl.col("ts") > after_us, pl.col("ts") <= to_us)
-        return rows.collect().sort("ts")
+        try:
+            rows = pl.scan_parquet(files, hive_partitioning=False)
+            return rows.filter(pl.col("ts") > after_us, pl.col("ts") <= to_us).collect().sort("ts")
+        except PolarsError as error:
+            for file in files:
+                read_provenance(file)  # one that is damaged says so itself
+            raise DataError(
+                f"silver of {place.instrument.key} around {place.date} differs in its columns",
+                "compute it again: fluxforge backfill --stale",
+            ) from error

@@ -9,6 +9,8 @@ from polars.testing import assert_frame_equal
 from support.market import DAY, INSTRUMENTS, NOON_US, SECOND, config_of, deliver, records, seal
 
 from fluxforge_assets.lake.advance import advance, replace
+from fluxforge_assets.lake.checks import CHECKS, Stored
+from fluxforge_assets.lake.datasets import GOLD_BARS
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake, Place
@@ -199,3 +201,44 @@ def test_advance_by_hand_is_idempotent(lake, config):
     recipe = recipe_of("silver/trades", lake, config, "ccxt")
     assert advance(lake, recipe, place).rows > 0
     assert advance(lake, recipe_of("silver/trades", lake, config, "ccxt"), place) is None
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_bars_that_span_midnight_or_outlast_the_look_back(tmp_path, stored, lake, seed):
+    """7 s does not divide the day; four hours is longer than any look-back. Late evening data rebuilds the morning."""
+    print("seed", seed)
+    config = config_of(lake.root, bar_durations=[7, 900, 14400])
+    start_us = MIDNIGHT_US - 7 * SECOND * 20
+    made = records(seed, start_us=start_us, seconds=220, instruments=INSTRUMENTS[:1])
+    quiet_us = MIDNIGHT_US + 4 * 3600 * SECOND
+    made += records(seed + 50, start_us=quiet_us - 20 * SECOND, seconds=40, instruments=INSTRUMENTS[:1])
+    manifests = seal(tmp_path / "staging", made, seed=seed, segment_seconds=60)
+    late = next(m for m in manifests if m.to_us == MIDNIGHT_US)
+    manifests.remove(late)
+    rng = random.Random(seed)
+    while manifests:
+        count = rng.randint(1, 40)
+        deliver(tmp_path / "staging", lake.root, manifests[:count])
+        manifests = manifests[count:]
+        run(lake, config)
+    deliver(tmp_path / "staging", lake.root, [late])
+    run(lake, config)
+    found = everything(lake, config, stored)
+    place = places_of(lake, "ccxt", DAYS[1])[0]
+    bars = found["gold/bars", place]
+    end_us = -(-MIDNIGHT_US // (7 * SECOND)) * 7 * SECOND
+    evening = found["silver/orderbook", places_of(lake, "ccxt", DAYS[0])[0]]
+    rows = pl.concat([evening["ts"], found["silver/orderbook", place]["ts"]])
+    rows = rows.filter((rows > end_us - 7 * SECOND) & (rows <= end_us))
+    across = bars.filter((pl.col("ts") == end_us) & (pl.col("bar_us") == 7 * SECOND))
+    assert across["n_rows"].to_list() == [n for n in [len(rows)] if n]
+    assert seed or len(rows.filter(rows <= MIDNIGHT_US)) > 0
+    (four_hours,) = bars.filter(pl.col("bar_us") == 14400 * SECOND).to_dicts()
+    silver = found["silver/orderbook", place].filter(pl.col("ts") <= quiet_us)
+    assert four_hours["ts"] == quiet_us
+    assert four_hours["n_rows"] == silver.height
+    for known in (*places_of(lake, "ccxt", DAYS[0]), place):
+        verdict = CHECKS[GOLD_BARS]["bar_volume_conserved"](Stored(lake, config, GOLD_BARS, known))
+        assert verdict.is_passed, verdict.detail
+    rebuilt(lake, config)
+    assert_same(found, everything(lake, config, stored))
