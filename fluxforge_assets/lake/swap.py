@@ -50,7 +50,7 @@ def discard(made: Path) -> None:
 
 
 def swap(new: Path, target: Path) -> None:
-    """Make `new` the partition `target`; what stood there is swept later. Raises: StorageError where that is refused."""
+    """Make `new` the partition `target`; what stood there is swept later. Raises: StorageError where that fails."""
     with storage_errors(f"replace {target}"):
         make_directory(target.parent)
         sync_directory(new)
