@@ -21,7 +21,9 @@ from fluxforge_collector.errors import FluxForgeError
 if TYPE_CHECKING:
     import polars as pl
 
+    from fluxforge_assets.lake.paths import Lake
     from fluxforge_assets.lake.reading import Wanted
+    from fluxforge_collector.config.features import FeatureOptions
 
 TABLE_ROWS = 20
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -37,6 +39,7 @@ class Shape:
     sql: str | None
     limit: int | None
     last_us: int | None
+    dense: FeatureOptions | None = None
 
 
 @click.command()
@@ -51,6 +54,7 @@ class Shape:
 @click.option("--columns", help="names or patterns with commas: ts,mid,ofi_*")
 @click.option("--limit", type=click.IntRange(min=1), help=f"newest rows only; a table shows {TABLE_ROWS} without it")
 @click.option("--sql", help='a query on the table "data", instead of --where and --columns')
+@click.option("--dense", is_flag=True, help="silver/orderbook with a row at every instant of its grid")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="write to this file")
 @click.option("--config", type=click.Path(path_type=Path), help="fluxforge.yaml that names the lake")
@@ -67,6 +71,7 @@ def command(
     columns: str | None,
     limit: int | None,
     sql: str | None,
+    dense: bool,
     form: str,
     out: Path | None,
     config: Path | None,
@@ -79,9 +84,14 @@ def command(
         raise FluxForgeError("Parquet is no text", "name a file with --out")
     if sql and (where or columns):
         raise FluxForgeError("--sql says itself what --where and --columns would", "leave those out")
+    if dense and dataset != "silver/orderbook":
+        raise FluxForgeError(f"{dataset} has no grid to be dense on", "use --dense with silver/orderbook")
+    settings = load_config(config)
     wanted = Wanted(exchange, symbol, _date(date), _instant(start), _instant(end))
-    shape = Shape(columns, where, sql, limit or (TABLE_ROWS if form == "table" and not sql else None), _length(last))
-    lake = Lake(load_config(config).root)
+    shown = limit or (TABLE_ROWS if form == "table" and not sql else None)
+    options = settings.etl.channels.orderbook.processor_options if dense else None
+    shape = Shape(columns, where, sql, shown, _length(last), options)
+    lake = Lake(settings.root)
     frame = patiently(lambda: rows(lake, dataset, wanted, shape))
     if form == "table":
         _show(frame, is_chosen=bool(columns or sql), out=out)
@@ -89,7 +99,7 @@ def command(
         _write(frame, form, out)
 
 
-def rows(lake: object, dataset: str, wanted: Wanted, shape: Shape) -> pl.DataFrame:
+def rows(lake: Lake, dataset: str, wanted: Wanted, shape: Shape) -> pl.DataFrame:
     """The rows asked for. Raises: FluxForgeError for what is unknown or cannot be understood."""
     import polars as pl
     from polars.exceptions import ColumnNotFoundError, PolarsError
@@ -114,8 +124,9 @@ def rows(lake: object, dataset: str, wanted: Wanted, shape: Shape) -> pl.DataFra
         raise FluxForgeError(f"this cannot be answered: {str(error).splitlines()[0]}", "check the expression") from None
 
 
-def _opened(lake: object, dataset: str, wanted: Wanted, shape: Shape) -> pl.LazyFrame:
+def _opened(lake: Lake, dataset: str, wanted: Wanted, shape: Shape) -> pl.LazyFrame:
     """The rows of an asset or path; `--last` counts back from the newest of them."""
+    from fluxforge_assets.cli.dense import dense_rows
     from fluxforge_assets.lake.reading import known_assets, open_asset, open_path, time_column
 
     is_path = dataset not in known_assets() and (Path(dataset).exists() or dataset.startswith((".", "/", "~")))
@@ -123,18 +134,21 @@ def _opened(lake: object, dataset: str, wanted: Wanted, shape: Shape) -> pl.Lazy
     def opened(which: Wanted) -> pl.LazyFrame:
         if is_path:
             return open_path(Path(dataset).expanduser(), which)
-        return open_asset(lake, dataset, which)  # type: ignore[arg-type]
+        return open_asset(lake, dataset, which)
 
-    frame = opened(wanted)
+    def answer(which: Wanted) -> pl.LazyFrame:
+        return opened(which) if shape.dense is None else dense_rows(lake, which, shape.dense).lazy()
+
     if shape.last_us is None:
-        return frame
+        return answer(wanted)
+    frame = opened(wanted)
     time = time_column(frame.collect_schema().names())
     if time is None:
         raise FluxForgeError("--last needs a column ts, capture_ts or gap_start", "leave it out")
     import polars as pl
 
     newest = frame.select(pl.col(time).cast(pl.Int64).max()).collect().item()
-    return frame if newest is None else opened(replace(wanted, from_us=newest - shape.last_us + 1))
+    return frame if newest is None else answer(replace(wanted, from_us=newest - shape.last_us + 1))
 
 
 def chosen(patterns: str, known: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ import json
 
 import polars as pl
 import pytest
+import yaml
 from support.market import DAY, NOON_US, config_of, records, seal
 
 from fluxforge_assets.lake.landing import land
@@ -152,3 +153,45 @@ def test_a_mistake_is_one_line_with_the_remedy(query, arguments, words):
     assert words in err
     assert len(err.strip().splitlines()) == 1
     assert err.startswith("fluxforge: ")
+
+
+@pytest.fixture
+def settings(tmp_path, lake):
+    """The configuration the lake was computed with."""
+    file = tmp_path / "fluxforge.yaml"
+    file.write_text(yaml.safe_dump(json.loads(config_of(lake.root).model_dump_json())))
+    return str(file)
+
+
+def test_dense_has_a_row_at_every_instant(query, settings):
+    """No instant is left out, the sparse rows are among them unchanged, and a quiet bucket counts 0."""
+    choice = ("--symbol", "BTC/USDT", "--columns", "ts,n_book,mid,log_ret_5s", "--format", "json", "--config", settings)
+    sparse = {row["ts"]: row for row in rows_of(query("silver/orderbook", *choice)[1])}
+    code, out, err = query("silver/orderbook", "--dense", *choice)
+    assert code == 0, err
+    dense = rows_of(out)
+    assert [row["ts"] for row in dense] == list(range(min(sparse), max(sparse) + 1, 1_000_000))
+    assert len(dense) > len(sparse)
+    for row in dense:
+        if row["ts"] in sparse:
+            wanted = sparse[row["ts"]]
+            assert (row["n_book"], row["log_ret_5s"]) == (wanted["n_book"], pytest.approx(wanted["log_ret_5s"]))
+        else:
+            assert row["n_book"] == 0
+
+
+def test_dense_reads_back_far_enough(query, settings):
+    """Asked for a few seconds only, the same values come out as of the whole."""
+    choice = ("--symbol", "BTC/USDT", "--columns", "ts,mid,*_5s", "--format", "json", "--config", settings)
+    whole = rows_of(query("silver/orderbook", "--dense", *choice)[1])
+    first = rows_of(query("silver/orderbook", "--dense", "--last", "10s", *choice)[1])
+    assert len(first) == 10
+    assert first == whole[-10:]
+    dated = rows_of(query("silver/orderbook", "--dense", "--date", DAY, *choice)[1])
+    assert dated == whole
+
+
+def test_dense_is_refused_where_there_is_no_grid(query):
+    code, _, err = query("gold/bars", "--dense")
+    assert code == 2
+    assert "--dense with silver/orderbook" in err
