@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from fluxforge_assets.lake.bronze_files import DayFiles, list_files
+from fluxforge_assets.lake.kept import Kept
 from fluxforge_assets.lake.paths import Lake, next_date
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
@@ -16,14 +17,19 @@ SILENT_COLLECTOR_US = 900_000_000
 
 
 class Archive:
-    """The landed segments of one source, listed once: a run sees one state of them."""
+    """The landed segments of one source, listed once: a run sees one state of them.
 
-    def __init__(self, lake: Lake, source: str) -> None:
+    One that is read for many instruments keeps up to `keep_bytes` of rows in memory.
+    """
+
+    def __init__(self, lake: Lake, source: str, *, keep_bytes: int = 0) -> None:
         self.source = source
+        self.kept = Kept(keep_bytes) if keep_bytes else None
         self.paths: SourcePaths = lake.segments(source)
         self._names: dict[str, tuple[SegmentName, ...]] = {}
         self._manifests: dict[str, Manifest] = {}
         self._files: dict[tuple[str, str], DayFiles] = {}
+        self._watermark: int | None = None
 
     def __repr__(self) -> str:
         return f"<Archive {self.source}: {len(self._names)} dates listed>"
@@ -89,6 +95,8 @@ class Archive:
         The least end among the collectors still running; a collector that ended in order, or is far behind, holds
         nothing back. Where two collectors bring the same instrument, both must have come that far.
         """
+        if self._watermark is not None:
+            return self._watermark
         newest: dict[str, SegmentName] = {}
         for date in self.dates()[-2:]:
             newest |= {name.collector: name for name in self.names(date)}
@@ -96,7 +104,8 @@ class Archive:
             return None
         manifests = [self.manifest(name) for name in newest.values()]
         furthest = max(m.to_us for m in manifests)
-        return min(m.to_us for m in manifests if m.to_us == furthest or not _lets_go(m, furthest))
+        self._watermark = min(m.to_us for m in manifests if m.to_us == furthest or not _lets_go(m, furthest))
+        return self._watermark
 
     def holes(self, names: Iterable[SegmentName]) -> list[tuple[int, int]]:
         """Spans `(from_us, to_us)` between successive segments of a collector that no segment covers."""

@@ -38,15 +38,16 @@ def trade_table(archive: Archive, instrument: Instrument, from_us: int, to_us: i
     A trade fetched again after a gap, or sent again on a new subscription, repeats its id. It is left out where the
     id was captured within `REPEAT_US` before: a rule that looks back a bounded span, so any range gives the same rows.
     """
-    table = _table(archive, Channel.TRADES, instrument, from_us - REPEAT_US, to_us)
+    names = ["exchange", "symbol", "capture_ts", "trade_id", "seq"]
+    table = _table(archive, Channel.TRADES, instrument, from_us, to_us)
+    earlier = _table(archive, Channel.TRADES, instrument, from_us - REPEAT_US, from_us, names=names)
     before = pl.col("capture_ts").shift(1).over("trade_id")
     is_repeat = pl.col("trade_id").is_not_null() & (
         pl.col("capture_ts") - before <= pl.duration(microseconds=REPEAT_US)
     ).fill_null(value=False)
-    keys = pl.from_arrow(table.select(["trade_id", "capture_ts"]))
-    repeats = keys.select(is_repeat).to_series() if isinstance(keys, pl.DataFrame) else pl.Series([], dtype=pl.Boolean)
-    wanted = pc.and_(pc.invert(repeats.to_arrow()), pc.greater_equal(table["capture_ts"], instant(from_us)))
-    return table.filter(wanted)
+    keys = pl.DataFrame(pa.concat_tables([t.select(["trade_id", "capture_ts"]) for t in (earlier, table)]))
+    repeats = keys.select(is_repeat).to_series().slice(earlier.num_rows)
+    return table.filter(pc.invert(repeats.to_arrow()))
 
 
 def gap_table(archive: Archive, instrument: Instrument, from_us: int, to_us: int) -> pa.Table:
@@ -76,6 +77,15 @@ def earliest_gap_us(archive: Archive, instrument: Instrument, names: Sequence[Se
     return pc.min(rows["gap_start"]).cast(pa.int64()).as_py() if rows.num_rows else None
 
 
-def _table(archive: Archive, channel: Channel, instrument: Instrument, from_us: int, to_us: int) -> pa.Table:
-    found = bronze_rows.batches(archive, channel, instrument, from_us, to_us)
-    return pa.Table.from_batches(found, schema=plain_schema(channel))
+def _table(
+    archive: Archive,
+    channel: Channel,
+    instrument: Instrument,
+    from_us: int,
+    to_us: int,
+    *,
+    names: Sequence[str] | None = None,
+) -> pa.Table:
+    schema = plain_schema(channel, names)
+    found = bronze_rows.batches(archive, channel, instrument, from_us, to_us, schema=schema)
+    return pa.Table.from_batches(found, schema=schema)

@@ -7,6 +7,8 @@ exchange files while they are read: reading then goes on where it was, in the fi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pyarrow.parquet as pq
 
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bronze_files import ATTEMPTS
+from fluxforge_assets.lake.kept import between
 from fluxforge_assets.lake.merging import merge
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.instruments import Instrument
@@ -27,9 +30,9 @@ BATCH_ROWS = 16_384
 _CAPTURE = pa.timestamp("us", tz="UTC")
 
 
-def plain_schema(channel: Channel) -> pa.Schema:
-    """The channel's schema with plain strings."""
-    return pa.schema([f.with_type(_plain(f.type)) for f in BRONZE[channel]])
+def plain_schema(channel: Channel, names: Sequence[str] | None = None) -> pa.Schema:
+    """The channel's schema with plain strings; only these columns where they are named."""
+    return pa.schema([f.with_type(_plain(f.type)) for f in BRONZE[channel] if names is None or f.name in names])
 
 
 def order_of(channel: Channel) -> list[str]:
@@ -43,15 +46,26 @@ def instant(time_us: int) -> pa.Scalar:
 
 
 def batches(
-    archive: Archive, channel: Channel, instrument: Instrument, from_us: int, to_us: int
+    archive: Archive,
+    channel: Channel,
+    instrument: Instrument,
+    from_us: int,
+    to_us: int,
+    *,
+    schema: pa.Schema | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Rows captured in `[from_us, to_us)`, in order. Raises: DataError where a file cannot be read."""
+    """Rows captured in `[from_us, to_us)`, in order, in `schema` if it is not the channel's whole one.
+
+    Raises: DataError where a file cannot be read.
+    """
+    schema = schema or plain_schema(channel)
     at_us, seen = from_us, 0  # how many of the rows captured at that instant were given out
     for _ in range(ATTEMPTS):
         skip = seen
         try:
-            names = [n for n in archive.between(from_us, to_us) if instrument.key in _keys(archive, n, channel)]
-            for batch in merge(_streams(archive, channel, instrument, names, (at_us, to_us)), order_of(channel)):
+            names = [n for n in archive.between(from_us, to_us) if _has_rows(archive, n, channel, instrument)]
+            streams = _streams(archive, channel, instrument, names, (at_us, to_us), schema)
+            for batch in merge(streams, order_of(channel)):
                 fresh = batch.slice(min(skip, batch.num_rows))
                 skip -= batch.num_rows - fresh.num_rows
                 if fresh.num_rows:
@@ -69,14 +83,15 @@ def batches(
 
 def rows_of(archive: Archive, channel: Channel, instrument: Instrument, names: Sequence[SegmentName]) -> pa.Table:
     """All the instrument's rows in these segments, and in compacted files that they share with others."""
-    mine = [n for n in names if instrument.key in _keys(archive, n, channel)]
+    mine = [n for n in names if _has_rows(archive, n, channel, instrument)]
+    schema = plain_schema(channel)
     for _ in range(ATTEMPTS):
         try:
-            parts = [b for stream in _streams(archive, channel, instrument, mine, None) for b in stream]
+            parts = [b for stream in _streams(archive, channel, instrument, mine, None, schema) for b in stream]
         except FileNotFoundError:
             archive.forget_files()
         else:
-            return pa.Table.from_batches(parts, schema=plain_schema(channel))
+            return pa.Table.from_batches(parts, schema=schema)
     raise _vanishing(channel, instrument)
 
 
@@ -86,56 +101,74 @@ def _streams(
     instrument: Instrument,
     names: Iterable[SegmentName],
     span: tuple[int, int] | None,
+    schema: pa.Schema,
 ) -> list[Iterator[pa.RecordBatch]]:
     """A sorted stream per collector and per compaction. Raises: DataError where a segment's rows are nowhere."""
-    chains: dict[tuple[str, ...], list[Path]] = {}
+    chains: dict[tuple[str, ...], list[Iterator[pa.RecordBatch]]] = {}
     for name in names:
         files = archive.files(channel, name.date)
         path = archive.paths.archive_file(channel, name.date, name.id)
         if name.id in files.own:
-            chains.setdefault((name.collector,), []).append(path)
+            streams = chains.setdefault((name.collector,), [])
+            streams.append(_of_segment(archive, path, instrument, span, schema))
         elif name.id in files.covered:
             run = files.covered[name.id]
-            chains.setdefault((name.date, run), list(files.compacted[run]))
+            compacted = [_of_file(file, instrument, span, schema) for file in files.compacted[run]]
+            chains.setdefault((name.date, run), compacted)
         else:
             raise DataError(
                 f"bronze file {path} is not there",
                 "restore it from a copy, then materialise the date again; retention may have deleted it",
             )
-    return [_of_files(paths, channel, instrument, span) for paths in chains.values()]
+    return [chain.from_iterable(streams) for streams in chains.values()]
 
 
-def _of_files(
-    paths: Sequence[Path], channel: Channel, instrument: Instrument, span: tuple[int, int] | None
+def _of_segment(
+    archive: Archive, path: Path, instrument: Instrument, span: tuple[int, int] | None, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    for path in paths:
-        yield from _of_file(path, channel, instrument, span)
+    """An instrument's rows of a segment's own file, from memory where the archive keeps it."""
+    if archive.kept is None or span is None:
+        yield from _of_file(path, instrument, span, schema)
+        return
+    with _read_errors(path):
+        rows = archive.kept.rows(path, schema, instrument)
+    if rows is None:
+        yield from _of_file(path, instrument, span, schema)
+        return
+    for batch in rows:
+        wanted = between(batch, *span)
+        if wanted.num_rows:
+            yield wanted
 
 
 def _of_file(
-    path: Path, channel: Channel, instrument: Instrument, span: tuple[int, int] | None
+    path: Path, instrument: Instrument, span: tuple[int, int] | None, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """An instrument's rows of one file, in the range where one is given. Raises: DataError where it cannot be read."""
-    schema = plain_schema(channel)
+    with _read_errors(path), pq.ParquetFile(path) as file:
+        groups = _groups(file.metadata, instrument, span)
+        for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=schema.names) if groups else ():
+            plain = pa.RecordBatch.from_arrays(
+                [column.cast(f.type) for column, f in zip(batch.columns, schema, strict=True)], schema=schema
+            )
+            wanted = pc.and_(
+                pc.equal(plain["exchange"], instrument.exchange), pc.equal(plain["symbol"], instrument.symbol)
+            )
+            if span is not None:
+                in_range = pc.and_(
+                    pc.greater_equal(plain["capture_ts"], instant(span[0])),
+                    pc.less(plain["capture_ts"], instant(span[1])),
+                )
+                wanted = pc.and_(wanted, in_range)
+            kept = plain if pc.all(wanted).as_py() else plain.filter(wanted)
+            if kept.num_rows:
+                yield kept
+
+
+@contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
     try:
-        with pq.ParquetFile(path) as file:
-            groups = _groups(file.metadata, instrument, span)
-            for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=schema.names) if groups else ():
-                plain = pa.RecordBatch.from_arrays(
-                    [column.cast(f.type) for column, f in zip(batch.columns, schema, strict=True)], schema=schema
-                )
-                wanted = pc.and_(
-                    pc.equal(plain["exchange"], instrument.exchange), pc.equal(plain["symbol"], instrument.symbol)
-                )
-                if span is not None:
-                    in_range = pc.and_(
-                        pc.greater_equal(plain["capture_ts"], instant(span[0])),
-                        pc.less(plain["capture_ts"], instant(span[1])),
-                    )
-                    wanted = pc.and_(wanted, in_range)
-                kept = plain if pc.all(wanted).as_py() else plain.filter(wanted)
-                if kept.num_rows:
-                    yield kept
+        yield
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException) as error:
@@ -144,9 +177,9 @@ def _of_file(
         ) from error
 
 
-def _keys(archive: Archive, name: SegmentName, channel: Channel) -> set[str]:
+def _has_rows(archive: Archive, name: SegmentName, channel: Channel, instrument: Instrument) -> bool:
     entry = archive.manifest(name).channels.get(channel)
-    return set(entry.instruments) if entry else set()
+    return entry is not None and instrument.key in entry.instruments
 
 
 def _plain(dtype: pa.DataType) -> pa.DataType:

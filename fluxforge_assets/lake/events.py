@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from fluxforge_assets.lake import bronze
+from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.datasets import SILVER_TICKER, SILVER_TRADES, TICKER, Dataset
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Input
@@ -25,8 +26,8 @@ class Events(FromSegments, ABC):
     grid_us = 1
     lookback_us = 0
 
-    def __init__(self, lake: Lake, config: Config, source: str) -> None:
-        super().__init__(lake, config, source)
+    def __init__(self, lake: Lake, config: Config, source: str, archive: Archive | None = None) -> None:
+        super().__init__(lake, config, source, archive)
         self.columns = self.dataset.columns(self.options)
         self.fingerprint = self.dataset.fingerprint(self.options)
 

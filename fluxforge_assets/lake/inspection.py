@@ -49,7 +49,7 @@ def _inspect_file(path: Path, channel: Channel, entry: ChannelEntry, manifest: M
             return
         key = file.read(columns=["exchange", "symbol"])
         times = file.read(columns=["capture_ts", "seq"]) if channel is not Channel.GAPS else None
-    runs = _runs(key)
+    runs = runs_of(key)
     counted = dict(runs)
     if len(runs) != len(counted):
         raise DataError(f"rows of {channel} are not sorted by instrument", REMEDY)
@@ -71,7 +71,7 @@ def _check_schema(schema: pa.Schema, channel: Channel) -> None:
             raise DataError(f"column {position} of {channel} is {found}, not {wanted}", REMEDY)
 
 
-def _runs(key: pa.Table) -> list[tuple[str, int]]:
+def runs_of(key: pa.Table) -> list[tuple[str, int]]:
     """Instrument key and length of each run of equal names."""
     names = [key[column].combine_chunks().cast(pa.string()) for column in ("exchange", "symbol")]
     joined = pc.binary_join_element_wise(*names, "\0")

@@ -27,9 +27,9 @@ class FromSegments:
     grid_us: int
     keeps_empty = True
 
-    def __init__(self, lake: Lake, config: Config, source: str) -> None:
+    def __init__(self, lake: Lake, config: Config, source: str, archive: Archive | None = None) -> None:
         self._lake, self._config = lake, config
-        self.archive = Archive(lake, source)
+        self.archive = archive or Archive(lake, source)
         self.options = config.etl.channels.orderbook.processor_options
 
     def inputs(self, place: Place) -> list[Input]:
@@ -73,8 +73,8 @@ class SilverOrderbook(FromSegments):
     dataset = SILVER_ORDERBOOK
     channels = (Channel.ORDERBOOK, Channel.TRADES)
 
-    def __init__(self, lake: Lake, config: Config, source: str) -> None:
-        super().__init__(lake, config, source)
+    def __init__(self, lake: Lake, config: Config, source: str, archive: Archive | None = None) -> None:
+        super().__init__(lake, config, source, archive)
         self.columns = self.dataset.columns(self.options)
         self.fingerprint = self.dataset.fingerprint(self.options)
         self.grid_us = self.options.bucket_us

@@ -24,6 +24,9 @@ _KNOWN = (
     SilverOrderbook, SilverTrades, SilverTicker, GoldBars, GoldLabels, GoldVpin, GoldCrossVenue, GoldOfiIntegrated,
 )  # fmt: skip
 
+KEEP_BYTES = 128 << 20
+"""Bronze rows that a run over all instruments keeps in memory, so that it reads a segment's file once."""
+
 
 @dataclass(frozen=True)
 class Failed:
@@ -34,18 +37,18 @@ class Failed:
     error: FluxForgeError
 
 
-def recipes(lake: Lake, config: Config, source: str) -> list[Recipe]:
-    """The recipes of the channels that are enabled, in the order the data flows."""
+def recipes(lake: Lake, config: Config, source: str, archive: Archive | None = None) -> list[Recipe]:
+    """The recipes of the channels that are enabled, in the order the data flows, over one archive if it is given."""
     channels = config.etl.channels
     made: list[Recipe] = []
     if channels.orderbook.enabled:
-        made.append(SilverOrderbook(lake, config, source))
+        made.append(SilverOrderbook(lake, config, source, archive))
     if channels.trades.enabled:
-        made.append(SilverTrades(lake, config, source))
+        made.append(SilverTrades(lake, config, source, archive))
     if channels.ticker.enabled:
-        made.append(SilverTicker(lake, config, source))
+        made.append(SilverTicker(lake, config, source, archive))
     if channels.orderbook.enabled:
-        made.append(GoldBars(lake, config, source))
+        made.append(GoldBars(lake, config, source, archive))
     return made
 
 
@@ -55,22 +58,26 @@ def recipe_of(asset: str, lake: Lake, config: Config, source: str) -> Recipe:
     return known[asset](lake, config, source)
 
 
-def places_of(lake: Lake, source: str, date: str) -> list[Place]:
+def places_of(lake: Lake, source: str, date: str, archive: Archive | None = None) -> list[Place]:
     """The instruments with bronze rows on a date, by key."""
-    archive = Archive(lake, source)
+    archive = archive or Archive(lake, source)
     keys = sorted(archive.instruments(archive.names(date)))
     return [Place(source, Instrument.from_key(key), date) for key in keys]
 
 
 def sources_of(lake: Lake, instrument: Instrument, date: str) -> list[str]:
     """The sources that brought rows of an instrument on a date."""
-    return [s for s in lake.sources() if any(p.instrument == instrument for p in places_of(lake, s, date))]
+    archives = [Archive(lake, source) for source in lake.sources()]
+    return [a.source for a in archives if any(instrument.key in a.instruments([name]) for name in a.names(date))]
 
 
-def update(lake: Lake, config: Config, source: str, date: str) -> Iterator[Change | Failed]:
+def update(
+    lake: Lake, config: Config, source: str, date: str, archive: Archive | None = None
+) -> Iterator[Change | Failed]:
     """Advance every partition of a date, and tell what changed."""
-    made = recipes(lake, config, source)
-    for place in places_of(lake, source, date):
+    archive = archive or Archive(lake, source, keep_bytes=KEEP_BYTES)
+    made = recipes(lake, config, source, archive)
+    for place in places_of(lake, source, date, archive):
         for recipe in made:
             try:
                 change = advance(lake, recipe, place)

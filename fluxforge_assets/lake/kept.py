@@ -1,0 +1,66 @@
+"""Segment files read once by a run and kept for all its instruments, as far as memory allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fluxforge_assets.lake.inspection import runs_of
+from fluxforge_collector.instruments import Instrument
+
+_DECODED = 3
+"""How many times larger than its bytes in the file a table may be in memory."""
+
+
+class Kept:
+    """Rows of small files by instrument. A file that finds no room is left to be read instrument by instrument."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._free = most_bytes
+        self._files: dict[tuple[Path, tuple[str, ...]], dict[str, pa.RecordBatch] | None] = {}
+
+    def __repr__(self) -> str:
+        return f"<Kept {len(self._files)} files, {self._free} bytes free>"
+
+    def rows(self, path: Path, schema: pa.Schema, instrument: Instrument) -> list[pa.RecordBatch] | None:
+        """The instrument's rows of a file, in order; None where it is not kept. Raises: OSError, ArrowException."""
+        known = (path, tuple(schema.names))
+        if known not in self._files:
+            self._files[known] = self._read(path, schema)
+        rows = self._files[known]
+        if rows is None:
+            return None
+        return [rows[instrument.key]] if instrument.key in rows else []
+
+    def _read(self, path: Path, schema: pa.Schema) -> dict[str, pa.RecordBatch] | None:
+        with pq.ParquetFile(path) as file:
+            if _stored_bytes(file.metadata, schema.names) * _DECODED > self._free:
+                return None
+            table = file.read(columns=schema.names)
+        batch = table.cast(schema).combine_chunks()
+        self._free -= batch.nbytes
+        rows: dict[str, pa.RecordBatch] = {}
+        start = 0
+        for key, count in runs_of(batch.select(["exchange", "symbol"])):
+            rows[key] = batch.slice(start, count).to_batches()[0]
+            start += count
+        return rows
+
+
+def between(batch: pa.RecordBatch, from_us: int, to_us: int) -> pa.RecordBatch:
+    """The rows captured in `[from_us, to_us)` of rows sorted by capture time."""
+    times = batch["capture_ts"].cast(pa.int64()).to_numpy()
+    start, stop = np.searchsorted(times, (from_us, to_us)).tolist()
+    return batch.slice(start, stop - start)
+
+
+def _stored_bytes(metadata: pq.FileMetaData, names: Sequence[str]) -> int:
+    """Bytes of these columns in a file, uncompressed."""
+    wanted = set(names)
+    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+    columns = (group.column(i) for group in groups for i in range(group.num_columns))
+    return sum(c.total_uncompressed_size for c in columns if c.path_in_schema.partition(".")[0] in wanted)
