@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -13,6 +14,9 @@ from fluxforge_collector.errors import ConfigError
 from fluxforge_collector.simulator import Simulator, SimulatorOptions
 from fluxforge_collector.simulator.listing import DEFAULT_SYMBOLS
 from fluxforge_collector.simulator.options import Speed
+from fluxforge_collector.simulator.scenario import draw_soak, read_scenario
+
+_SOAK_S = 3600.0  # of a soak that nothing else ends
 
 
 @click.command("exchange")
@@ -29,6 +33,9 @@ from fluxforge_collector.simulator.options import Speed
     help="A recording of Binance streams to play instead; repeat for several files.",
 )
 @click.option("--truth", type=click.Path(path_type=Path), help="Write every frame sent to this file, as JSON lines.")
+@click.option("--scenario", type=click.Path(path_type=Path), help="A YAML file of faults and when they happen.")
+@click.option("--soak", is_flag=True, help="Faults of all kinds at random, drawn from --seed and printed.")
+@click.option("--far-levels", type=click.IntRange(0, 100_000), default=0, help="Levels a side far off the price.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so long.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 def command(
@@ -40,6 +47,9 @@ def command(
     speed: str,
     captures: tuple[Path, ...],
     truth: Path | None,
+    scenario: Path | None,
+    soak: bool,
+    far_levels: int,
     seconds: float | None,
     as_json: bool,
 ) -> None:
@@ -48,6 +58,11 @@ def command(
     Real clients connect to it unmodified once their URLs are rewritten: https://HOST/PATH becomes
     http://127.0.0.1:PORT/HOST/PATH, and wss becomes ws.
     """
+    steps = read_scenario(scenario) if scenario else ()
+    if soak:
+        lasts = seconds or _SOAK_S
+        drawn = draw_soak(seed, _names(exchanges), _names(instruments), lasts, is_played=bool(captures))
+        steps = (*steps, *drawn)
     options = SimulatorOptions(
         port=port,
         seed=seed,
@@ -56,6 +71,8 @@ def command(
         speed=_speed(speed),
         captures=captures,
         truth_file=truth,
+        far_levels=far_levels,
+        scenario=steps,
         truth_limit=1,  # nobody asks this process; the file has all
     )
     asyncio.run(_run(options, seconds, as_json))
@@ -68,6 +85,8 @@ async def _run(options: SimulatorOptions, seconds: float | None, as_json: bool) 
         loop.add_signal_handler(number, stop.set)
     async with Simulator(options) as simulator:
         click.echo(json.dumps({"url": simulator.url}) if as_json else f"simulated exchange at {simulator.url}")
+        for step in options.scenario:
+            click.echo(json.dumps({"fault": asdict(step)}) if as_json else f"fault at {step}")
         report = asyncio.create_task(_report(simulator, as_json))
         feed = asyncio.create_task(simulator.wait())
         stopped = asyncio.create_task(stop.wait())

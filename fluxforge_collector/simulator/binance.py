@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import orjson
@@ -21,6 +22,7 @@ class BinanceSpot:
         self.exchange = exchange
         self.ping_s: float | None = 20.0
         self.refusal = '{"error":{"code":2,"msg":"Invalid request: request must be a JSON object"},"id":null}'
+        self.counter: str | None = None
         self.hosts = hosts
 
     def market_id(self, listing: Listing) -> str:
@@ -40,8 +42,9 @@ class BinanceSpot:
             return {"serverTime": now_us // 1000}
         return {} if path == "/api/v3/ping" else None
 
-    def receive(self, text: str, markets: Mapping[str, Listing]) -> Received:
+    def receive(self, text: str, markets: Mapping[str, Listing], subscribed: AbstractSet[Topic]) -> Received:
         """Acknowledge with the same id, as ccxt fetches its snapshot only then."""
+        del subscribed
         message = orjson.loads(text)
         topics = [stream_topic(stream) for stream in message.get("params") or []]
         known = [topic for topic in topics if topic.market in markets]
@@ -56,6 +59,16 @@ class BinanceSpot:
     def cadence(self, channel: str) -> int:
         """Depth every 100 ms, summaries every second, the rest at once."""
         return _CADENCES.get(channel, 0)
+
+    def depth(self, channel: str) -> int:
+        """0: changes are of the whole book."""
+        del channel
+        return 0
+
+    def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
+        """None: there are no heartbeats."""
+        del topic, now_us, count
+        return None
 
     def snapshot(self, topic: Topic, moment: Moment) -> Frame | None:
         """None: snapshots come over REST."""

@@ -84,6 +84,11 @@ class Book:
         self.asks.set(price, size)
         self.update_id += 1
 
+    def skip(self, count: int) -> None:
+        """Let the update id jump over ids that nothing carries."""
+        self.update_id += count
+        self.published_id += count
+
     def best(self) -> Best | None:
         """Best prices and sizes; None where a side is empty."""
         bid, ask = self.bids.best(), self.asks.best()

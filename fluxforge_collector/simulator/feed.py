@@ -8,13 +8,16 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from fluxforge_collector.errors import ConfigError
 from fluxforge_collector.simulator.book import Best
 from fluxforge_collector.simulator.connection import Connection
 from fluxforge_collector.simulator.delivery import Delivery
+from fluxforge_collector.simulator.faults import Fault
 from fluxforge_collector.simulator.listing import Listing, find_listing
 from fluxforge_collector.simulator.market import SLICE_US, BookFlow, Market
 from fluxforge_collector.simulator.options import SimulatorOptions
 from fluxforge_collector.simulator.venues import VENUES
+from fluxforge_collector.simulator.view import View
 from fluxforge_collector.simulator.wire import Day, Moment, Topic, Wire
 
 _BOOK_SLICES = 5
@@ -30,9 +33,11 @@ class MarketFeed:
         self.is_finished = False
         self._speed = options.speed
         self._delivery = delivery
-        self._market = Market(options.seed, options.exchanges, listings)
+        self._market = Market(options.seed, options.exchanges, listings, options.far_levels)
         self._start_us = options.start_us if options.start_us is not None else time.time_ns() // 1000
         self._slices = 0
+        self._beats = 0
+        self._views: dict[tuple[str, Topic], View] = {}
         self._best: dict[tuple[str, str], Best | None] = {}
         self._flows: dict[str, dict[str, BookFlow]] = {
             wire.exchange: {wire.market_id(flow.listing): flow for flow in self._market.flows[wire.exchange].values()}
@@ -60,6 +65,37 @@ class MarketFeed:
 
     def request_start(self) -> None:
         """The market runs by itself; nothing to start."""
+
+    def disturb(self, fault: Fault) -> int:
+        """Let a fault of the market happen. Returns: how many books it touched. Raises: ConfigError where none is."""
+        if fault.kind == "clock_skew":
+            self._start_us += round(fault.seconds * 1e6)
+            return 0
+        struck = [
+            (exchange, market)
+            for exchange, flows in self._flows.items()
+            for market, flow in flows.items()
+            if fault.exchange in {None, exchange} and fault.symbol in {None, flow.listing.symbol}
+        ]
+        if not struck:
+            raise ConfigError(f"nothing is listed that {fault.kind} could strike", "name a listed exchange and symbol")
+        for exchange, market in struck:
+            if fault.kind == "delist":
+                del self._flows[exchange][market]
+            else:
+                self._flows[exchange][market].book.skip(fault.count)
+        if fault.kind == "gap":
+            self._skip(fault, set(struck))
+        return len(struck)
+
+    def _skip(self, fault: Fault, struck: set[tuple[str, str]]) -> None:
+        """Let the counts of views and connections jump, too."""
+        for (exchange, topic), view in self._views.items():
+            if (exchange, topic.market) in struck:
+                view.update_id += fault.count
+        for connection in self._delivery.connections:
+            if {(connection.wire.exchange, topic.market) for topic in connection.topics} & struck:
+                connection.skip(fault.count)
 
     async def run(self) -> None:
         """Run the market at its speed, for ever."""
@@ -107,8 +143,21 @@ class MarketFeed:
                 for topic in by_market.get((wire.exchange, market), ()):
                     if slices % wire.cadence(topic.channel) == 0:
                         self._publish(wire, topic, moment, listeners[wire.exchange, topic])
+            for topic in by_market.get((wire.exchange, ""), ()):
+                if self._slices % wire.cadence(topic.channel) == 0:
+                    self._beat(wire, topic, listeners[wire.exchange, topic])
+
+    def _beat(self, wire: Wire, topic: Topic, connections: list[Connection]) -> None:
+        self._beats += 1
+        frame = wire.beat(topic, self.current_us, self._beats)
+        if frame is not None:
+            self._delivery.send(wire.exchange, frame, connections, None)
 
     def _publish(self, wire: Wire, topic: Topic, moment: Moment, connections: list[Connection]) -> None:
+        depth = wire.depth(topic.channel)
+        if depth:
+            view = self._views.setdefault((wire.exchange, topic), View(depth))
+            moment = moment._replace(delta=view.advance(moment.book), view_id=view.update_id)
         running = [c for c in connections if topic not in c.opening]
         if running:
             for frame in wire.publish(topic, moment):

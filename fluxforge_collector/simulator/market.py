@@ -48,7 +48,9 @@ class Fair:
 class BookFlow:
     """One exchange's book of one instrument and the flow of orders that moves it."""
 
-    def __init__(self, listing: Listing, fair: Fair, rng: random.Random, spread_factor: float) -> None:
+    def __init__(
+        self, listing: Listing, fair: Fair, rng: random.Random, spread_factor: float, far_levels: int = 0
+    ) -> None:
         self.listing = listing
         self.fair = fair
         self.rng = rng
@@ -62,10 +64,12 @@ class BookFlow:
         self.lot = 10.0**-listing.size_digits
         self.last = self.open = self.high = self.low = self._ticks(fair.price)
         self.volume = 0
+        self._far_levels = 0
         self.turnover = 0
         for _ in range(_LEVELS):
             self._place(self.book.bids)
             self._place(self.book.asks)
+        self._far_levels = self._place_far(far_levels)
         self.book.drain()
 
     def advance(self) -> None:
@@ -124,14 +128,24 @@ class BookFlow:
             return
         size = side.sizes.get(price, 0) // 2 + self._quote_size(abs(price * self.tick / value - 1) * 1e4)
         self._set(side, price, size)
-        if len(side.keys) > _MAX_LEVELS:
-            self._set(side, side.keys[-1] * side.sign, 0)
+        if len(side.keys) > _MAX_LEVELS + self._far_levels:
+            self._set(side, side.keys[-1 - self._far_levels] * side.sign, 0)
+
+    def _place_far(self, count: int) -> int:
+        """Place `count` levels a side that nothing reaches, a tick apart, from a tenth off the price outwards."""
+        far = self.last // 10
+        count = min(count, self.last - far - 1)
+        for index in range(count):
+            self._set(self.book.bids, self.last - far - index, 1 + index % 977)
+            self._set(self.book.asks, self.last + far + index, 1 + index % 983)
+        return count
 
     def _cancel(self, side: Side) -> None:
         """Withdraw or shrink a level, nearer ones more often; the last level stays."""
-        if len(side.keys) < 2:
+        near = len(side.keys) - self._far_levels
+        if near < 2:
             return
-        index = int(len(side.keys) * self.rng.random() ** 1.5)
+        index = int(near * self.rng.random() ** 1.5)
         price = side.keys[index] * side.sign
         size = side.sizes[price]
         self._set(side, price, size // 2 if self.rng.random() < 0.3 else 0)
@@ -197,7 +211,7 @@ class Market:
     `flows[exchange][symbol]` are the books; `elapsed_us` is simulated time since the start.
     """
 
-    def __init__(self, seed: int, exchanges: tuple[str, ...], listings: list[Listing]) -> None:
+    def __init__(self, seed: int, exchanges: tuple[str, ...], listings: list[Listing], far_levels: int = 0) -> None:
         self.rng = random.Random(f"{seed}:market")  # noqa: S311 - a market, not a secret
         self.elapsed_us = 0
         books = Counter({base: len(exchanges) * n for base, n in Counter(x.base for x in listings).items()})
@@ -209,6 +223,7 @@ class Market:
                     self.fairs[listing.base],
                     random.Random(f"{seed}:{exchange}:{listing.symbol}"),  # noqa: S311
                     spread_factor=1.0 if order == 0 else 0.6,
+                    far_levels=far_levels,
                 )
                 for listing in listings
             }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ class Okx:
     exchange = "okx"
     hosts = frozenset({"www.okx.com", "okx.com", "ws.okx.com"})
     ping_s: float | None = None
+    counter: str | None = None
     refusal = '{"event":"error","code":"60012","msg":"Invalid request","connId":"a4d3ae55"}'
 
     def market_id(self, listing: Listing) -> str:
@@ -41,8 +43,9 @@ class Okx:
             return _answer([_book(moment, int(query.get("sz", "1"))) | {"ts": now}])
         return None
 
-    def receive(self, text: str, markets: Mapping[str, Listing]) -> Received:
+    def receive(self, text: str, markets: Mapping[str, Listing], subscribed: AbstractSet[Topic]) -> Received:
         """Acknowledge each argument; an unknown instrument is refused by itself."""
+        del subscribed
         if text == "ping":
             return Received(["pong"], [], [])
         message = orjson.loads(text)
@@ -64,6 +67,16 @@ class Okx:
     def cadence(self, channel: str) -> int:
         """Books every 100 ms, tickers every 200 ms, the rest at once."""
         return _CADENCES.get(channel, 0)
+
+    def depth(self, channel: str) -> int:
+        """0: changes are of the whole book."""
+        del channel
+        return 0
+
+    def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
+        """None: there are no heartbeats."""
+        del topic, now_us, count
+        return None
 
     def snapshot(self, topic: Topic, moment: Moment) -> Frame | None:
         """The book as it stands; `prevSeqId` is -1."""

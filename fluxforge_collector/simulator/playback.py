@@ -9,10 +9,12 @@ from typing import Any
 
 import orjson
 
+from fluxforge_collector.errors import ConfigError
 from fluxforge_collector.simulator.binance import BINANCE, BINANCEUS, depth, exchange_info
 from fluxforge_collector.simulator.book import Book
 from fluxforge_collector.simulator.connection import Connection
 from fluxforge_collector.simulator.delivery import Delivery
+from fluxforge_collector.simulator.faults import Fault
 from fluxforge_collector.simulator.listing import Listing
 from fluxforge_collector.simulator.options import SimulatorOptions
 from fluxforge_collector.simulator.recording import (
@@ -79,6 +81,10 @@ class PlaybackFeed:
         """Topics were subscribed."""
         connection.topics.update(topics)
         self._asked_at = time.monotonic()
+
+    def disturb(self, fault: Fault) -> int:
+        """Raises: ConfigError: what is recorded is played as it is."""
+        raise ConfigError(f"a recording has no {fault.kind}", "use a fault of frames, connections or requests")
 
     def request_start(self) -> None:
         """Begin without waiting for subscriptions."""

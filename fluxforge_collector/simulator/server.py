@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -14,12 +15,15 @@ from aiohttp import WSMsgType, web
 from fluxforge_collector.errors import ConfigError, FluxForgeError
 from fluxforge_collector.simulator.connection import Connection
 from fluxforge_collector.simulator.delivery import Delivery
-from fluxforge_collector.simulator.faults import Fault, parse_fault
+from fluxforge_collector.simulator.faults import MARKET_FAULTS, Fault, parse_fault
 from fluxforge_collector.simulator.feed import MarketFeed
 from fluxforge_collector.simulator.options import SimulatorOptions
 from fluxforge_collector.simulator.playback import PlaybackFeed
+from fluxforge_collector.simulator.scenario import Step
 from fluxforge_collector.simulator.truth import FrameTruth, Truth
 from fluxforge_collector.simulator.wire import Wire
+
+_POLL_S = 0.01
 
 
 class Simulator:
@@ -41,7 +45,9 @@ class Simulator:
         self._opened = 0
         self._requests = 0
         self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
         self._pump: asyncio.Task[None] | None = None
+        self._director: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -65,6 +71,7 @@ class Simulator:
             "frames_sent": counts.total(),
             "by_stream": {" ".join(key): count for key, count in sorted(counts.items())},
             "faults": dict(self.truth.faults),
+            "faults_ordered": len(self.truth.ordered),
             "connections": len(self._delivery.connections),
             "connections_opened": self._opened,
             "requests": self._requests,
@@ -73,19 +80,33 @@ class Simulator:
         }
 
     async def inject(self, fault: Fault) -> int:
-        """Let a fault happen. Returns: how many connections it touched; 0 where it waits for its frames."""
-        return await self._delivery.inject(fault)
+        """Let a fault happen; a restart returns once the server is back.
+
+        Returns: how many connections it touched, or books where it strikes the market; 0 where it waits for its frames.
+        Raises: ConfigError for a fault that this market cannot have.
+        """
+        wall_us = time.time_ns() // 1000
+        if fault.kind == "restart":
+            touched = len(self._delivery.connections)
+            self.truth.order(wall_us, fault, touched)
+            await self._restart(fault.seconds)
+            return touched
+        is_market = fault.kind in MARKET_FAULTS
+        touched = self._feed.disturb(fault) if is_market else await self._delivery.inject(fault)
+        self.truth.order(wall_us, fault, 0 if is_market else touched)
+        return touched
 
     def start_playback(self) -> None:
         """Begin the playback now, without waiting for subscriptions."""
         self._feed.request_start()
 
     async def wait(self) -> None:
-        """Wait for ever; returns only by the error that ended the feed."""
-        if self._pump is not None:
-            await asyncio.wait({self._pump})
-            if not self._pump.cancelled():
-                self._pump.result()
+        """Wait for ever; returns only by the error that ended the feed or the scenario."""
+        tasks = [task for task in (self._pump, self._director) if task is not None]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            if not task.cancelled():
+                task.result()
         await asyncio.Event().wait()
 
     def pause(self) -> None:
@@ -102,9 +123,8 @@ class Simulator:
         app.router.add_route("*", "/{host}/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.options.port)
         try:
-            await site.start()
+            await self._listen(self._runner)
         except OSError as error:
             await self._runner.cleanup()
             raise ConfigError(
@@ -119,18 +139,54 @@ class Simulator:
                 await self._runner.cleanup()
                 raise
         self._pump = asyncio.create_task(self._feed.run(), name="simulated exchange")
+        self._director = asyncio.create_task(self._direct(self.options.scenario), name="scenario")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._pump is not None:
-            self._pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._pump
+        for task in (self._director, self._pump):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         for connection in list(self._delivery.connections):
-            await connection.close(1001)
+            if connection.is_answering:
+                await connection.close(1001)
+            else:
+                connection.abort()
         if self._runner is not None:
             await self._runner.cleanup()
         self.truth.close()
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        self._site = web.TCPSite(runner, "127.0.0.1", self.port, reuse_address=True)
+        await self._site.start()
+
+    async def _restart(self, seconds: float) -> None:
+        """Go away with every connection, and come back on the same port."""
+        if self._site is None or self._runner is None:
+            return
+        await self._site.stop()
+        for connection in list(self._delivery.connections):
+            connection.abort()
+        await asyncio.sleep(seconds)
+        await self._listen(self._runner)
+
+    async def _direct(self, steps: tuple[Step, ...]) -> None:
+        """Inject the steps of a scenario, each in its time."""
+        started = time.monotonic()
+        waiting = list(steps)
+        while waiting:
+            passed_s, sent = time.monotonic() - started, self.truth.counts.total()
+            due = [
+                step
+                for step in waiting
+                if (step.at_s is not None and passed_s >= step.at_s)
+                or (step.at_frame is not None and sent >= step.at_frame)
+            ]
+            for step in due:
+                waiting.remove(step)
+                await self.inject(step)
+            await asyncio.sleep(_POLL_S)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         host = request.match_info["host"].partition(":")[0]
@@ -140,6 +196,13 @@ class Simulator:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._talk(request, wire)
         self._requests += 1
+        fault = self._delivery.requests.take(wire.exchange)
+        if fault is not None:
+            self.truth.faults[fault.kind] += 1
+            if fault.kind == "rest_error":
+                headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+                return web.json_response({"error": "refused"}, status=fault.status, headers=headers)
+            await asyncio.sleep(fault.seconds)
         answer = self._feed.rest(wire, "/" + request.match_info["path"], request.query)
         if answer is None:
             return web.json_response({"code": -1121, "msg": f"nothing at {request.path}"}, status=404)
@@ -155,9 +218,10 @@ class Simulator:
         sender = asyncio.create_task(connection.send_queued())
         try:
             async for message in ws:
-                if message.type is WSMsgType.TEXT:
+                await connection.until_read()
+                if message.type is WSMsgType.TEXT and connection.is_answering:
                     self._receive(connection, message.data)
-                elif message.type is WSMsgType.PING:
+                elif message.type is WSMsgType.PING and connection.is_answering:
                     await ws.pong(message.data)
                 elif message.type is WSMsgType.PONG:
                     connection.pong(message)
@@ -171,12 +235,12 @@ class Simulator:
 
     def _receive(self, connection: Connection, text: str) -> None:
         try:
-            received = connection.wire.receive(text, self._feed.markets(connection.wire))
+            received = connection.wire.receive(text, self._feed.markets(connection.wire), connection.topics)
         except (ValueError, TypeError, LookupError, AttributeError):
-            connection.put(connection.wire.refusal)
+            connection.reply(connection.wire.refusal)
             return
         for reply in received.replies:
-            connection.put(reply)
+            connection.reply(reply)
         self._feed.begin(connection, received.begin)
         for topic in received.end:
             connection.topics.discard(topic)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import orjson
 
 from fluxforge_collector.errors import StorageError
+from fluxforge_collector.simulator.faults import Fault
 from fluxforge_collector.simulator.wire import Frame
 
 
@@ -43,8 +45,20 @@ class FrameTruth(NamedTuple):
     is_superseded: bool = False
 
 
+class FaultTruth(NamedTuple):
+    """One fault as it was ordered, and how many connections it touched at once."""
+
+    wall_us: int
+    fault: Fault
+    connections: int
+
+
 class Truth:
-    """Remembers the last `limit` frames, counts all, and writes all as JSON lines to the file it is told to open."""
+    """Remembers the last `limit` frames, counts all, and writes all as JSON lines to the file it is told to open.
+
+    `ordered` are the faults ordered; a line of one has `ordered` instead of an exchange. `faults` counts the frames and
+    requests that each kind struck.
+    """
 
     def __init__(self, limit: int, on_sent: Callable[[FrameTruth], None] | None = None) -> None:
         self._frames: deque[FrameTruth] = deque(maxlen=limit)
@@ -52,6 +66,7 @@ class Truth:
         self._out: IO[bytes] | None = None
         self.counts: Counter[tuple[str, str, str]] = Counter()
         self.faults: Counter[str] = Counter()
+        self.ordered: list[FaultTruth] = []
 
     def open(self, file: Path) -> None:
         """Write all frames from now on to a file. Raises: StorageError where it cannot be written."""
@@ -70,6 +85,13 @@ class Truth:
             self._out.write(orjson.dumps(frame._asdict(), option=orjson.OPT_APPEND_NEWLINE))
         if self._on_sent is not None:
             self._on_sent(frame)
+
+    def order(self, wall_us: int, fault: Fault, connections: int) -> None:
+        """Remember a fault that was ordered."""
+        self.ordered.append(FaultTruth(wall_us, fault, connections))
+        if self._out is not None:
+            line = {"wall_us": wall_us, "ordered": asdict(fault), "connections": connections}
+            self._out.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
     def frames(
         self, exchange: str | None = None, symbol: str | None = None, channel: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, Protocol
 
 from fluxforge_collector.simulator.book import Best, Book, Delta
@@ -39,7 +40,10 @@ class Day(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """A market as it stands when frames are made: its book, what changed, what traded, and the exchange's clock."""
+    """A market as it stands when frames are made: its book, what changed, what traded, and the exchange's clock.
+
+    Where the venue publishes the first levels only, `delta` is of those, and `view_id` counts its publications.
+    """
 
     listing: Listing
     book: Book
@@ -48,6 +52,7 @@ class Moment(NamedTuple):
     delta: Delta | None
     day: Day
     is_best_changed: bool = True
+    view_id: int = 0
 
     def quote(self) -> Quote | None:
         """Best prices and sizes as text; None where a side is empty."""
@@ -63,7 +68,8 @@ class Frame(NamedTuple):
     """One frame to send and what is true of it.
 
     `channel` is the contract's (`orderbook`, `trades`, `ticker`) or the venue's own for others; `sequence` the venue's
-    update, sequence or trade id; `previous` the one it continues; `rows` its levels or trades.
+    update, sequence or trade id; `previous` the one it continues; `rows` its levels or trades. `parts` are the truths
+    of a frame that carries several trades.
     """
 
     text: str
@@ -78,6 +84,7 @@ class Frame(NamedTuple):
     price: str | None = None
     size: str | None = None
     side: str | None = None
+    parts: tuple[Frame, ...] = ()
 
 
 class Received(NamedTuple):
@@ -89,12 +96,17 @@ class Received(NamedTuple):
 
 
 class Wire(Protocol):
-    """A venue's public market-data protocol as a pure mapping; `refusal` answers what cannot be understood."""
+    """A venue's public market-data protocol as a pure mapping.
+
+    `refusal` answers what cannot be understood. `counter` is the text in whose place each message of a connection
+    carries its number; None where messages are not numbered.
+    """
 
     exchange: str
     hosts: frozenset[str]
     ping_s: float | None
     refusal: str
+    counter: str | None
 
     def market_id(self, listing: Listing) -> str:
         """The venue's name of an instrument."""
@@ -102,11 +114,17 @@ class Wire(Protocol):
     def rest(self, path: str, query: Mapping[str, str], moments: Mapping[str, Moment], now_us: int) -> Any:
         """The JSON answer to a REST request; None where the path is unknown."""
 
-    def receive(self, text: str, markets: Mapping[str, Listing]) -> Received:
-        """What a client's frame means."""
+    def receive(self, text: str, markets: Mapping[str, Listing], subscribed: AbstractSet[Topic]) -> Received:
+        """What a client's frame means, on a connection that has subscribed before."""
 
     def cadence(self, channel: str) -> int:
         """Slices of the market between two publications of a channel; 0 where there is no such channel."""
+
+    def depth(self, channel: str) -> int:
+        """Levels a side that a channel publishes changes of; 0 where it is the whole book."""
+
+    def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
+        """The heartbeat of a topic without a market, the `count`th on its connections; None where it has none."""
 
     def snapshot(self, topic: Topic, moment: Moment) -> Frame | None:
         """The in-band snapshot that opens a subscription; None where the venue has none."""
