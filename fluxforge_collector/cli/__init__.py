@@ -84,12 +84,10 @@ def root() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a FluxForgeError becomes one line and exit code 2."""
     try:
-        root.main(args=arguments, standalone_mode=False)
+        code = root.main(args=arguments, standalone_mode=False)
     except FluxForgeError as error:
         click.echo(f"fluxforge: {error}", err=True)
         sys.exit(2)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -99,3 +97,6 @@ def main(arguments: list[str] | None = None) -> None:
         # a reader such as `head` has gone: nothing more can be said to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    if isinstance(code, int):
+        # without standalone mode, click hands back the code of `ctx.exit`
+        sys.exit(code)

@@ -1,0 +1,42 @@
+"""The command line as a whole: one line for a mistake, an exit code for every end, nothing imported for help."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FLUXFORGE = Path(sys.executable).parent / "fluxforge"
+
+
+def fluxforge(*arguments, cwd=None):
+    return subprocess.run([FLUXFORGE, *arguments], capture_output=True, text=True, check=False, cwd=cwd)
+
+
+ENDS = {
+    "help": (["--help"], 0, "Commands:"),
+    "version": (["--version"], 0, "fluxforge, version"),
+    "unknown command": (["colect"], 2, "did you mean `fluxforge collect`"),
+    "unknown option": (["config", "check", "--colour"], 2, "No such option"),
+    "missing file": (["config", "check", "--config", "none.yaml"], 2, "no configuration file none.yaml"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code", "said"), ENDS.values(), ids=ENDS)
+def test_every_end_has_its_code_and_its_line(tmp_path, arguments, code, said):
+    done = fluxforge(*arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_imports_no_command():
+    code = "import sys; from fluxforge_collector.cli import main\ntry: main(['--help'])\nexcept SystemExit: print('polars' in sys.modules, 'ccxt' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_the_schema_is_json_for_editors(tmp_path):
+    assert fluxforge("config", "schema", "--out", tmp_path / "schema.json").returncode == 0
+    assert json.loads((tmp_path / "schema.json").read_text())["title"] == "Config"
