@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from fluxforge_assets.defs.spark import Float64Array, spark
 from fluxforge_assets.lake.datasets import Dataset
+from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.recent import recent
 from fluxforge_assets.lake.recipe import Change
 from fluxforge_assets.tables import Column
 
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
 OWNERS = ["team:research"]
 PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 9
-_PLOTTED = {
-    "silver/orderbook": ("mid", "spread_bps"),
+_CURVES = {
+    "silver/orderbook": ("spread_bps", "ofi_l0", "imb_l0"),
     "silver/trades": ("price", "amount"),
     "silver/ticker": ("mid", "spread_bps"),
-    "gold/bars": ("mid_close", "vwap"),
+    "gold/bars": ("mid_close", "vol"),
     "gold/vpin": ("vpin", "imbalance"),
     "gold/cross_venue": ("xv_dev_bps", "xv_disp_bps"),
     "gold/ofi_integrated": ("ofi_int", "ofi_int_share"),
@@ -37,7 +38,7 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
             dg.TableColumn(
                 column.name,
                 column.dtype.value,
-                description=" ".join(filter(None, (column.description, _unit(column.unit), _formula(column.formula)))),
+                description=_meaning(column),
                 constraints=dg.TableColumnConstraints(nullable=column.null != "never"),
             )
             for column in columns
@@ -45,15 +46,14 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
     )
 
 
-def _unit(unit: str) -> str:
-    return f"[{unit}]" if unit else ""
+def _meaning(column: Column) -> str:
+    """Description, unit and formula, the last where it says more than the name."""
+    unit = f"[{column.unit}]" if column.unit not in {"", "1"} else ""
+    formula = f"= {column.formula}" if column.formula and column.formula != column.name else ""
+    return " ".join(filter(None, (column.description, unit, formula)))
 
 
-def _formula(formula: str) -> str:
-    return f"= {formula}" if formula else ""
-
-
-def of_change(change: Change, *, gap_seconds: float, has_plot: bool = True) -> dict[str, Any]:
+def of_change(lake: Lake, change: Change, *, gap_seconds: float, has_plot: bool = True) -> dict[str, Any]:
     """What is said of a partition when it changed."""
     span_s = (change.to_us - change.from_us) / 1e6
     shown: dict[str, Any] = {
@@ -68,21 +68,37 @@ def of_change(change: Change, *, gap_seconds: float, has_plot: bool = True) -> d
         "coverage": round(max(0.0, 1 - gap_seconds / span_s), 6) if span_s else 0.0,
         "elapsed_seconds": round(change.seconds, 3),
         "rebuilt": change.is_rebuilt,
+        "read": _command(change),
     }
     if change.tail.height:
         shown["preview"] = dg.MetadataValue.md(preview(change.tail, change.dataset))
-        if has_plot:
-            shown["plot"] = dg.MetadataValue.md(plot(change.tail, _plotted(change)))
+    if has_plot and (curves := _curves(lake, change)):
+        shown["plot"] = dg.MetadataValue.md(spark(curves))
     return shown
 
 
-def _plotted(change: Change) -> tuple[str, str]:
+def _command(change: Change) -> str:
+    """The command that reads the partition."""
+    exchange, _, symbol = change.place.instrument.key.partition(":")
+    where = f"--exchange {exchange} --symbol {symbol} --date {change.place.date}"
+    return f"fluxforge query {change.dataset.asset} {where}"
+
+
+def _curves(lake: Lake, change: Change) -> dict[str, Float64Array]:
+    """The newest values of the columns that are drawn."""
+    import polars as pl
+
+    wanted = _drawn(change)
+    rows = recent(lake, change.dataset, change.place, wanted)
+    return {name: rows[name].cast(pl.Float64).to_numpy() for name in wanted if name in rows.columns}
+
+
+def _drawn(change: Change) -> tuple[str, ...]:
     """The columns drawn: the dataset's own choice, else its first two with values."""
-    if change.dataset.asset in _PLOTTED:
-        return _PLOTTED[change.dataset.asset]
+    if change.dataset.asset in _CURVES:
+        return _CURVES[change.dataset.asset]
     floats = [n for n, dtype in change.tail.schema.items() if dtype.is_float() and not change.tail[n].is_null().all()]
-    names = [*floats, *change.dataset.key, "ts"]
-    return names[0], names[1]
+    return tuple(floats[:2])
 
 
 def instant(time_us: int) -> dg.TimestampMetadataValue:
@@ -104,22 +120,3 @@ def _cell(name: str, value: Any) -> str:
     if name == "ts":
         return datetime.fromtimestamp(value / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]
     return f"{value:.8g}" if isinstance(value, float) else str(value)
-
-
-def plot(rows: pl.DataFrame, columns: tuple[str, str]) -> str:
-    """The newest rows of two columns over time, as an image in Markdown."""
-    from matplotlib.figure import Figure
-
-    if "bar_us" in rows.columns:
-        rows = rows.filter(rows["bar_us"] == rows["bar_us"].min())
-    figure = Figure(figsize=(6, 2.4), dpi=72, layout="constrained")
-    axes = figure.subplots(2, 1, sharex=True)
-    stamps = rows["ts"].cast(int).to_numpy().astype("datetime64[us]")
-    for axis, name in zip(axes, columns, strict=True):
-        if name in rows.columns:
-            axis.plot(stamps, rows[name].to_numpy(), linewidth=1)
-        axis.set_ylabel(name, fontsize=7)
-        axis.tick_params(labelsize=6)
-    image = io.BytesIO()
-    figure.savefig(image, format="png")
-    return f"![{' and '.join(columns)}](data:image/png;base64,{base64.b64encode(image.getvalue()).decode()})"

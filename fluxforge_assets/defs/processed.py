@@ -13,6 +13,7 @@ from fluxforge_assets.defs.metadata import OWNERS, column_schema, of_change
 from fluxforge_assets.defs.partitions import instrument_dates, partition_key, split_key
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.lake.advance import replace
+from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.coverage import gap_seconds
 from fluxforge_assets.lake.datasets import (
     GOLD_BARS,
@@ -122,7 +123,7 @@ def _build(lake: Lake, config: Config, dataset: Dataset, key: str, *, is_alone: 
         change = replace(lake, recipe_of(dataset.asset, lake, config, place.source), place)
         if dataset == SILVER_ORDERBOOK:
             mark(lake, place.source, place.date, of=GOLD)
-        shown = of_change(change, gap_seconds=gap_seconds(lake, change.place, change.from_us, change.to_us))
+        shown = of_change(lake, change, gap_seconds=gap_seconds(lake, change.place, change.from_us, change.to_us))
     return shown
 
 
@@ -137,10 +138,12 @@ def materialization(dataset: Dataset, key: str, shown: dict[str, Any], fingerpri
     )
 
 
-def of_realtime(lake: Lake, change: Change, *, has_plot: bool) -> dg.AssetMaterialization:
+def of_realtime(
+    lake: Lake, change: Change, *, has_plot: bool, archive: Archive | None = None
+) -> dg.AssetMaterialization:
     """The event of a partition that a real-time run changed."""
-    seconds = gap_seconds(lake, change.place, change.from_us, change.to_us)
+    seconds = gap_seconds(lake, change.place, change.from_us, change.to_us, archive)
     key = str(partition_key(change.place.date, change.place.instrument))
     return materialization(
-        change.dataset, key, of_change(change, gap_seconds=seconds, has_plot=has_plot), change.fingerprint
+        change.dataset, key, of_change(lake, change, gap_seconds=seconds, has_plot=has_plot), change.fingerprint
     )
