@@ -5,6 +5,7 @@ partition that changed; an asset run covers a rectangle of partitions and costs 
 """
 
 import time
+import zlib
 
 import dagster as dg
 
@@ -13,17 +14,18 @@ from fluxforge_assets.defs.checks import evaluations
 from fluxforge_assets.defs.partitions import check_date, register
 from fluxforge_assets.defs.processed import of_realtime
 from fluxforge_assets.defs.resources import LakeResource
+from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.marks import GOLD, Mark, mark, marks, settle
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change
-from fluxforge_assets.lake.update import Failed, is_complete, update
+from fluxforge_assets.lake.update import KEEP_BYTES, Failed, is_complete, update
 from fluxforge_collector.config.model import Config
 
 REALTIME = "realtime"
 DUE_SECONDS = 300
-"""A partition is drawn and judged about this often: both cost as much as computing a minute."""
+"""A partition is drawn and judged about this often, each at its own time: both cost as much as computing a minute."""
 
 
 def realtime_job(config: Config) -> dg.JobDefinition:
@@ -38,10 +40,11 @@ def realtime_job(config: Config) -> dg.JobDefinition:
             landed = land(opened, source, [date])
             report(context, landed)
             has_landed = has_landed or bool(landed.manifests)
-        register(context.instance, instruments_of(opened, date))
+        archives = [Archive(opened, source) for source in opened.sources()]
+        register(context.instance, instruments_of(archives, date))
         if has_landed:
             for channel in DESCRIPTIONS:
-                shown = of_date(opened, channel, date)
+                shown = of_date(archives, channel, date)
                 context.log_event(dg.AssetMaterialization(bronze_key(channel), partition=date, metadata=shown))
         return date
 
@@ -74,16 +77,17 @@ def realtime_job(config: Config) -> dg.JobDefinition:
 
 
 def _bring_up_to_date(context: dg.OpExecutionContext, lake: Lake, config: Config, known: Mark) -> list[str]:
-    """Advance a date's partitions, with an event for each that changed; what failed, as text."""
+    """Advance a date's partitions, then say what changed, which takes longer; what failed, as text."""
     failed: list[str] = []
     judged: dict[Dataset, list[Place]] = {}
-    for outcome in update(lake, config, known.source, known.date):
+    archive = Archive(lake, known.source, keep_bytes=KEEP_BYTES)
+    for outcome in list(update(lake, config, known.source, known.date, archive)):
         if isinstance(outcome, Failed):
             failed.append(f"{outcome.asset} {known.date}|{outcome.place.instrument.key}: {outcome.error}")
             context.log.error(failed[-1])
             continue
         is_due = _is_due(outcome)
-        context.log_event(of_realtime(lake, outcome, has_plot=is_due))
+        context.log_event(of_realtime(lake, outcome, has_plot=is_due, archive=archive))
         if is_due:
             judged.setdefault(outcome.dataset, []).append(outcome.place)
     for dataset, places in judged.items():
@@ -94,6 +98,8 @@ def _bring_up_to_date(context: dg.OpExecutionContext, lake: Lake, config: Config
 
 
 def _is_due(change: Change) -> bool:
-    """Whether the change passes a multiple of `DUE_SECONDS`, or is about old data."""
+    """Whether the change passes the partition's own multiple of `DUE_SECONDS`, or is about old data."""
     every = DUE_SECONDS * 1_000_000
-    return change.from_us // every != change.to_us // every or time.time() - change.from_us / 1e6 > 2 * DUE_SECONDS
+    own = zlib.crc32(change.place.instrument.key.encode()) % every
+    is_passed = (change.from_us + own) // every != (change.to_us + own) // every
+    return is_passed or time.time() - change.from_us / 1e6 > 2 * DUE_SECONDS

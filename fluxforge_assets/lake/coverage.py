@@ -79,11 +79,11 @@ def coverages(archive: Archive, date: str, channel: Channel) -> Iterator[Coverag
         )
 
 
-def gap_seconds(lake: Lake, place: Place, from_us: int, to_us: int) -> float:
+def gap_seconds(lake: Lake, place: Place, from_us: int, to_us: int, archive: Archive | None = None) -> float:
     """Seconds of `[from_us, to_us)` that lie in a gap of any channel of the instrument."""
     if to_us <= from_us:
         return 0.0
-    rows = pl.DataFrame(gap_table(Archive(lake, place.source), place.instrument, from_us, to_us))
+    rows = pl.DataFrame(gap_table(archive or Archive(lake, place.source), place.instrument, from_us, to_us))
     spans: list[Span] = rows.select(pl.col("gap_start", "gap_end").cast(pl.Int64)).rows()
     return _length(merged(_clip(spans, (from_us, to_us)))) / 1e6
 
