@@ -11,6 +11,7 @@ from fluxforge_assets.defs.realtime import REALTIME
 from fluxforge_assets.lake.checks import CHECKS, Stored
 from fluxforge_assets.lake.datasets import DATASETS, REFRESHED, SILVER_ORDERBOOK
 from fluxforge_assets.lake.marks import mark, marks
+from fluxforge_assets.lake.plausibility import PLAUSIBLE
 
 BTC = f"{DAY}|binanceus:BTC-USDT"
 KEYS = ("binanceus:BTC-USDT", "binanceus:ETH-USDT", "okx:BTC-USDT_USDT")
