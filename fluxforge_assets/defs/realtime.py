@@ -83,8 +83,12 @@ def _bring_up_to_date(context: dg.OpExecutionContext, lake: Lake, config: Config
     archive = Archive(lake, known.source, keep_bytes=KEEP_BYTES)
     for outcome in list(update(lake, config, known.source, known.date, archive)):
         if isinstance(outcome, Failed):
-            failed.append(f"{outcome.asset} {known.date}|{outcome.place.instrument.key}: {outcome.error}")
-            context.log.error(failed[-1])
+            said = f"{outcome.asset} {known.date}|{outcome.place.instrument.key}: {outcome.error}"
+            if outcome.is_set_aside:
+                context.log.error("set aside after %d tries, until it is materialised: %s", config.etl.max_tries, said)
+                continue
+            failed.append(said)
+            context.log.error(said)
             continue
         is_due = _is_due(outcome)
         context.log_event(of_realtime(lake, outcome, has_plot=is_due, archive=archive))

@@ -26,6 +26,7 @@ from fluxforge_assets.lake.parts import (
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change, Input, Recipe, Writer
 from fluxforge_assets.lake.swap import new_directory, swap
+from fluxforge_assets.lake.tries import forget
 from fluxforge_collector.errors import DataError
 
 
@@ -104,6 +105,7 @@ def replace(lake: Lake, recipe: Recipe, place: Place) -> Change:
             swap(made, directory)
         else:
             made.rmdir()
+    forget(lake, recipe.dataset.asset, place)
     change.is_rebuilt = True
     return change
 

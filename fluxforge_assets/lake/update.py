@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import pyarrow as pa
+from polars.exceptions import PolarsError
+
 from fluxforge_assets.lake.advance import advance
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bars import GoldBars
@@ -15,9 +18,10 @@ from fluxforge_assets.lake.ofi_integrated import GoldOfiIntegrated
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change, Recipe
 from fluxforge_assets.lake.silver import SilverOrderbook
+from fluxforge_assets.lake.tries import count_failure, forget, name_of, tries
 from fluxforge_assets.lake.vpin import GoldVpin
 from fluxforge_collector.config.model import Config
-from fluxforge_collector.errors import FluxForgeError
+from fluxforge_collector.errors import DataError, FluxForgeError
 from fluxforge_collector.instruments import Instrument
 
 _KNOWN = (
@@ -30,11 +34,15 @@ KEEP_BYTES = 128 << 20
 
 @dataclass(frozen=True)
 class Failed:
-    """A partition that could not be brought up to date; it is as it was."""
+    """A partition that could not be brought up to date; it is as it was.
+
+    `is_set_aside`: it has failed too often in a row, and is left alone until somebody materialises it.
+    """
 
     place: Place
     asset: str
     error: FluxForgeError
+    is_set_aside: bool = False
 
 
 def recipes(lake: Lake, config: Config, source: str, archive: Archive | None = None) -> list[Recipe]:
@@ -74,18 +82,35 @@ def sources_of(lake: Lake, instrument: Instrument, date: str) -> list[str]:
 def update(
     lake: Lake, config: Config, source: str, date: str, archive: Archive | None = None
 ) -> Iterator[Change | Failed]:
-    """Advance every partition of a date, and tell what changed."""
+    """Advance every partition of a date but those set aside, and tell what changed."""
     archive = archive or Archive(lake, source, keep_bytes=KEEP_BYTES)
     made = recipes(lake, config, source, archive)
+    failing = tries(lake, source, date)
     for place in places_of(lake, source, date, archive):
         for recipe in made:
+            asset = recipe.dataset.asset
+            known = failing.get(name_of(asset, place))
+            if known and known.failures >= config.etl.max_tries:
+                continue
             try:
                 change = advance(lake, recipe, place)
             except FluxForgeError as error:
-                yield Failed(place, recipe.dataset.asset, error)
+                yield _failed(lake, config, asset, place, error)
                 continue
+            except (PolarsError, pa.ArrowException, OSError) as error:
+                wrapped = DataError(f"{type(error).__name__}: {str(error).splitlines()[0]}", "materialise it again")
+                yield _failed(lake, config, asset, place, wrapped)
+                continue
+            if known:
+                forget(lake, asset, place)
             if change is not None:
                 yield change
+
+
+def _failed(lake: Lake, config: Config, asset: str, place: Place, error: FluxForgeError) -> Failed:
+    """The failure, counted where it lies in the data: a full disk sets nothing aside."""
+    count = count_failure(lake, asset, place, str(error)) if isinstance(error, DataError) else 0
+    return Failed(place, asset, error, is_set_aside=count >= config.etl.max_tries)
 
 
 def is_complete(lake: Lake, source: str, date: str) -> bool:

@@ -15,6 +15,7 @@ from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change
+from fluxforge_assets.lake.tries import tries
 from fluxforge_assets.lake.update import places_of, recipe_of, recipes, update
 from fluxforge_collector.instruments import Instrument
 
@@ -242,3 +243,28 @@ def test_bars_that_span_midnight_or_outlast_the_look_back(tmp_path, stored, lake
         assert verdict.is_passed, verdict.detail
     rebuilt(lake, config)
     assert_same(found, everything(lake, config, stored))
+
+
+def test_what_keeps_failing_is_set_aside_and_the_rest_goes_on(tmp_path, lake, config, stored):
+    """The tries outlast the process, which keeps nothing; a materialisation that succeeds starts anew."""
+    manifests = seal(tmp_path / "staging", records(12, seconds=30))
+    deliver(tmp_path / "staging", lake.root, manifests)
+    land(lake, "ccxt")
+    path = lake.segments("ccxt").archive_file("ticker", DAY, manifests[0].id)
+    whole = path.read_bytes()
+    path.write_bytes(b"no parquet at all")
+    rounds = [
+        [o for o in update(lake, config, "ccxt", DAY) if not isinstance(o, Change)]
+        for _ in range(config.etl.max_tries + 1)
+    ]
+    assert all(failed.asset == "silver/ticker" for failures in rounds for failed in failures)
+    assert [any(f.is_set_aside for f in failures) for failures in rounds] == [False] * 4 + [True, False]
+    assert rounds[-1] == []
+    place = rounds[0][0].place
+    assert stored(place, "orderbook/hf").height > 0
+    assert "cannot be read" in tries(lake, "ccxt", DAY)[f"silver/ticker {place.instrument.key}"].error
+    path.write_bytes(whole)
+    assert list(update(lake, config, "ccxt", DAY)) == []
+    for failed in rounds[0]:
+        assert replace(lake, recipe_of("silver/ticker", lake, config, "ccxt"), failed.place).rows > 0
+    assert tries(lake, "ccxt", DAY) == {}
