@@ -107,10 +107,11 @@ def instant(time_us: int) -> dg.TimestampMetadataValue:
 
 
 def preview(rows: pl.DataFrame, dataset: Dataset) -> str:
-    """The newest rows as a Markdown table: the key, then the first columns with values."""
-    names = [n for n in rows.columns if n not in {"exchange", "symbol", "date"}]
-    chosen = [*dataset.key, *(n for n in names if n not in dataset.key and rows[n].null_count() < rows.height)]
-    chosen = chosen[:PREVIEW_COLUMNS]
+    """The newest rows as a Markdown table: the key, what is drawn, then the first columns with values."""
+    apart = {"exchange", "symbol", "date", *dataset.key}
+    names = [n for n in rows.columns if n not in apart and rows[n].null_count() < rows.height]
+    first = [n for n in ("mid", *_CURVES.get(dataset.asset, ())) if n in names]
+    chosen = [*dataset.key, *dict.fromkeys([*first, *names])][:PREVIEW_COLUMNS]
     shown = [[_cell(name, v) for name, v in row.items()] for row in rows.select(chosen).tail(PREVIEW_ROWS).to_dicts()]
     lines = ["| " + " | ".join(cells) + " |" for cells in (chosen, ["---"] * len(chosen), *shown)]
     return "\n".join(lines)

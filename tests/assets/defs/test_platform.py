@@ -233,6 +233,7 @@ def test_every_asset_is_described(defs):
         assert node.owners, key
         assert node.kinds, key
         assert node.group_name == key.path[0]
-        columns = node.metadata["dagster/column_schema"].columns
-        assert len(columns) > 5
-        assert key.path[0] == "bronze" or all(column.description for column in columns), key
+        if key.path[0] != "compaction":
+            columns = node.metadata["dagster/column_schema"].columns
+            assert len(columns) > 5
+            assert all(column.description for column in columns), key
