@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from fluxforge_assets.cli.files import BronzeFile
+    from fluxforge_assets.tables import Column
     from fluxforge_collector.config.features import FeatureOptions
 
 FILE = click.Path(path_type=Path)
@@ -50,11 +51,12 @@ def silver(
     from fluxforge_assets.features.frames import empty_frame
 
     options = read_options(config)
+    columns = silver_columns(options)
     books = BronzeFile(book, "book", BOOK_COLUMNS)
     traded = None if trades is None else BronzeFile(trades, "trades", TRADE_COLUMNS)
     frames = _silver_frames(books, traded, gaps, options, watermark)
-    rows = write_atomically(out, _or_empty(frames, empty_frame(silver_columns(options))), (book, trades, gaps, config))
-    click.echo(f"{out}: {rows} silver rows, {len(silver_columns(options))} columns")
+    rows = write_atomically(out, _or_empty(frames, empty_frame(columns)), columns, (book, trades, gaps, config))
+    click.echo(f"{out}: {rows} silver rows, {len(columns)} columns")
 
 
 def _silver_frames(
@@ -85,10 +87,11 @@ def _silver_frames(
 @OUT
 def bars(*, silver: Path, config: Path | None, watermark: int | None, out: Path) -> None:
     """Bars of every duration, in one table with the column `bar_us`."""
-    from fluxforge_assets.bars import compute_bars
+    from fluxforge_assets.bars import bar_columns, compute_bars
     from fluxforge_assets.features.window import rules
 
-    _from_silver(compute_bars, "bars", rules, silver=silver, config=config, watermark=watermark, out=out)
+    made = Made("bars", compute_bars, bar_columns, rules)
+    _from_silver(made, silver=silver, config=config, watermark=watermark, out=out)
 
 
 @command.command()
@@ -98,32 +101,34 @@ def bars(*, silver: Path, config: Path | None, watermark: int | None, out: Path)
 @OUT
 def labels(*, silver: Path, config: Path | None, watermark: int | None, out: Path) -> None:
     """Labels of every silver row. Each column looks ahead: never join them into a feature matrix as inputs."""
-    from fluxforge_assets.labels import compute_labels
+    from fluxforge_assets.labels import compute_labels, label_columns
     from fluxforge_assets.labels.forward import NEEDED
 
-    _from_silver(compute_labels, "labels", lambda _: NEEDED, silver=silver, config=config, watermark=watermark, out=out)
+    made = Made("labels", compute_labels, label_columns, lambda _: NEEDED)
+    _from_silver(made, silver=silver, config=config, watermark=watermark, out=out)
 
 
-def _from_silver(
-    compute: Callable[..., pl.DataFrame],
-    what: str,
-    reads: Callable[[FeatureOptions], Iterable[str]],
-    *,
-    silver: Path,
-    config: Path | None,
-    watermark: int | None,
-    out: Path,
-) -> None:
+class Made(NamedTuple):
+    """A table made from silver: its name, how, its columns, and the columns of silver it reads."""
+
+    what: str
+    compute: Callable[..., pl.DataFrame]
+    columns: Callable[[FeatureOptions], Sequence[Column]]
+    reads: Callable[[FeatureOptions], Iterable[str]]
+
+
+def _from_silver(made: Made, *, silver: Path, config: Path | None, watermark: int | None, out: Path) -> None:
     """Compute a table of every instrument in a silver file, from the columns it reads."""
     from fluxforge_assets.cli.files import by_instrument, read_options, read_table, write_atomically
 
     options = read_options(config)
-    table = read_table(silver, "silver", ("exchange", "symbol", "ts"), reads(options))
+    columns = made.columns(options)
+    table = read_table(silver, "silver", ("exchange", "symbol", "ts"), made.reads(options))
     parts = by_instrument(table, "silver")
-    made = (compute(part, options=options, watermark_us=watermark) for part in parts.values())
-    empty = compute(table.clear(), options=options, watermark_us=watermark)
-    rows = write_atomically(out, _or_empty(made, empty), (silver, config))
-    click.echo(f"{out}: {rows} {what}, {empty.width} columns")
+    frames = (made.compute(part, options=options, watermark_us=watermark) for part in parts.values())
+    empty = made.compute(table.clear(), options=options, watermark_us=watermark)
+    rows = write_atomically(out, _or_empty(frames, empty), columns, (silver, config))
+    click.echo(f"{out}: {rows} {made.what}, {len(columns)} columns")
 
 
 def _or_empty(frames: Iterable[pl.DataFrame], empty: pl.DataFrame) -> Iterator[pl.DataFrame]:

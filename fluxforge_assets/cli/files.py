@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from fluxforge_assets.features.events import batches_of, in_order, microseconds
+from fluxforge_assets.lake.encoding import write_options
+from fluxforge_assets.lake.parts import as_arrow
+from fluxforge_assets.tables import Column
 from fluxforge_collector.config.features import FeatureOptions
 from fluxforge_collector.config.load import describe, load_config, read_file
 from fluxforge_collector.config.model import Config
@@ -180,8 +183,10 @@ def by_instrument(frame: pl.DataFrame, what: str) -> dict[Instrument, pl.DataFra
     return {Instrument(*map(str, key)): parts[key] for key in sorted(parts)}
 
 
-def write_atomically(path: Path, frames: Iterable[pl.DataFrame], inputs: Iterable[Path | None]) -> int:
-    """Write one or more frames of the same columns as a Parquet file, whole or not at all; returns its rows.
+def write_atomically(
+    path: Path, frames: Iterable[pl.DataFrame], columns: Sequence[Column], inputs: Iterable[Path | None]
+) -> int:
+    """Write one or more frames of `columns` as a Parquet file, whole or not at all; returns its rows.
 
     Raises: StorageError where the file cannot be written, or is one of the inputs.
     """
@@ -191,11 +196,11 @@ def write_atomically(path: Path, frames: Iterable[pl.DataFrame], inputs: Iterabl
         raise StorageError(f"{path} is read and written", "name another --out")
     hidden = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     rows = 0
-    tables = (frame.to_arrow() for frame in frames)
+    tables = (as_arrow(frame, columns) for frame in frames)
     try:
         first = next(tables)
         with hidden.open("wb") as file:
-            with pq.ParquetWriter(file, first.schema, compression="zstd", compression_level=3) as writer:
+            with pq.ParquetWriter(file, first.schema, **write_options(columns, ("ts",))) as writer:
                 for table in chain([first], tables):
                     writer.write_table(table)
                     rows += len(table)

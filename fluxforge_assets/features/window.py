@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from fluxforge_assets.features.books import BPS, Float64Array, divide
 from fluxforge_assets.features.merging import ByLength, Merger
@@ -205,6 +206,7 @@ class Window:
     shift: int = 0
     known: dict[str, Float64Array] = field(default_factory=dict)
     deviations: dict[str, Float64Array] = field(default_factory=dict)
+    empties: dict[str, npt.NDArray[np.bool_] | None] = field(default_factory=dict)
 
     @property
     def options(self) -> FeatureOptions:
@@ -248,10 +250,17 @@ class Window:
         if rule.trades and not self.has_trades:
             return np.full(len(values), np.nan)
         if rule.count:
-            empty = self[rule.count] == 0
-            if empty.any():
+            empty = self._empty(rule.count)
+            if empty is not None:
                 return np.where(empty, np.nan, values)
         return values
+
+    def _empty(self, count: str) -> npt.NDArray[np.bool_] | None:
+        """Where a count is 0; None where nowhere."""
+        if count not in self.empties:
+            empty = self[count] == 0
+            self.empties[count] = empty if empty.any() else None
+        return self.empties[count]
 
     def std(self, name: str, count: str) -> Float64Array:
         """Standard deviation of a statistic with moments; NaN for n < 2, exactly 0 where it is only rounding."""

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fluxforge_assets.lake.encoding import write_options
 from fluxforge_assets.tables import Column, Dtype
 from fluxforge_collector.durable import make_directory, sync_directory, sync_file
 from fluxforge_collector.errors import DataError, StorageError
@@ -33,11 +34,7 @@ from fluxforge_collector.errors import DataError, StorageError
 KEYS = ("exchange", "symbol", "date")
 _PART = re.compile(r"part-(\d{1,19})-(\d{1,19})-([0-9a-f]{12})(-merged)?\.parquet")
 _MARK = b"fluxforge"
-SMALL_ROWS = 2_000
 CHECKED_VALUES = 1_000_000
-QUICK: dict[str, Any] = {"compression": "snappy"}
-DENSE: dict[str, Any] = {"compression": "zstd", "compression_level": 3}
-"""A small part is mostly page headers, which nothing makes smaller: it is written in half the time without zstd."""
 _ARROW = {
     Dtype.F64: pa.float64(),
     Dtype.U32: pa.uint32(),
@@ -130,18 +127,11 @@ def write_part(
     Raises: DataError where the rows break the contract of their columns, StorageError where the disk refuses.
     """
     table = checked(frame, columns, key).replace_schema_metadata(as_metadata(provenance))
-    compression = QUICK if table.num_rows < SMALL_ROWS else DENSE
+    options = write_options(columns, (*KEYS, *key), rows=table.num_rows)
     try:
         make_directory(work)
         hidden = work / f"part-{secrets.token_hex(8)}.tmp"
-        pq.write_table(
-            table,
-            hidden,
-            **compression,
-            use_dictionary=[c.name for c in columns if c.dtype is Dtype.STRING and c.name in KEYS],
-            write_statistics=[*KEYS, *key],
-            data_page_version="1.0",
-        )
+        pq.write_table(table, hidden, **options)
         sync_file(hidden)
         with hidden.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:12]
