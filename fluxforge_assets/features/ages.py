@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fluxforge_assets.features.registry import AGE
-from fluxforge_assets.features.rows import Rows
-from fluxforge_assets.kernels.book_pass import MISSING
 from fluxforge_assets.tables import Dtype, Kind, feature
+
+if TYPE_CHECKING:
+    from fluxforge_assets.features.rows import Rows
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
@@ -23,6 +24,8 @@ _THURSDAY_US = 3 * _DAY_US  # the epoch was a Thursday
 
 def _age(rows: Rows, seen: Int64Array) -> Float64Array:
     """T − the time seen last, µs; NaN where none was within max_gap."""
+    from fluxforge_assets.kernels.book_pass import MISSING  # noqa: PLC0415  who declares columns compiles nothing
+
     age = rows.ts - np.maximum(seen, 0)
     return np.where((seen == MISSING) | (age > rows.options.max_gap_us), np.nan, age)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
 from fluxforge_assets.features.books import Float64Array, Int64Array
 from fluxforge_assets.features.merging import Arrays, ByLength
-from fluxforge_assets.kernels import groups
+
+Merge = Callable[[Float64Array, Int64Array, Float64Array], None]
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Grouped:
     def __init__(self, groupings: Sequence[Grouping]) -> None:
         self._groupings = groupings
 
-    def _fold(self, values: Float64Array, merge: Callable[[Float64Array, Int64Array, Float64Array], None]) -> ByLength:
+    def _fold(self, values: Float64Array, merge: str) -> ByLength:
         done = {0: values}
         for grouping in self._groupings:
             source = done[grouping.source]
@@ -38,28 +40,29 @@ class Grouped:
                 done[grouping.length] = source
             else:
                 done[grouping.length] = np.empty(len(grouping.starts))
-                merge(_frozen(source), grouping.starts, done[grouping.length])
+                kernel: Merge = getattr(_kernels(), merge)
+                kernel(_frozen(source), grouping.starts, done[grouping.length])
         return done
 
     def add(self, values: Float64Array) -> ByLength:
         """Sums."""
-        return self._fold(_filled(values, 0.0), groups.add)
+        return self._fold(_filled(values, 0.0), "add")
 
     def minimum(self, values: Float64Array, neutral: float) -> ByLength:
         """Smallest values; `neutral` where none."""
-        return self._fold(_filled(values, neutral), groups.minimum)
+        return self._fold(_filled(values, neutral), "minimum")
 
     def maximum(self, values: Float64Array, neutral: float) -> ByLength:
         """Largest values; `neutral` where none."""
-        return self._fold(_filled(values, neutral), groups.maximum)
+        return self._fold(_filled(values, neutral), "maximum")
 
     def first(self, values: Float64Array) -> ByLength:
         """Earliest values that are not NaN."""
-        return self._fold(values, groups.first)
+        return self._fold(values, "first")
 
     def last(self, values: Float64Array) -> ByLength:
         """Latest values that are not NaN."""
-        return self._fold(values, groups.last)
+        return self._fold(values, "last")
 
     def moments(
         self, count: str, counts: Float64Array, means: Arrays, products: tuple[tuple[int, int], ...]
@@ -78,10 +81,10 @@ class Grouped:
             for values in merged:
                 values[length] = np.empty(len(starts))
             for values in merged[:n_means]:
-                groups.mean(_frozen(n), _frozen(values[source]), starts, values[length])
+                _kernels().mean(_frozen(n), _frozen(values[source]), starts, values[length])
             for values, (i, j) in zip(merged[n_means:], products, strict=True):
                 x, y = merged[i], merged[j]
-                groups.product(
+                _kernels().product(
                     _frozen(n), _frozen(x[source]), _frozen(y[source]), _frozen(values[source]), starts,
                     _frozen(x[length]), _frozen(y[length]), values[length],
                 )  # fmt: skip
@@ -98,6 +101,13 @@ def _frozen(values: Float64Array) -> Float64Array:
     view = values[:]
     view.setflags(write=False)
     return view
+
+
+def _kernels() -> ModuleType:
+    """The compiled merges: who only asks which columns there are compiles nothing."""
+    from fluxforge_assets.kernels import groups  # noqa: PLC0415  as said
+
+    return groups
 
 
 def _filled(values: Float64Array, neutral: float) -> Float64Array:
