@@ -1,6 +1,7 @@
 """The collector as a whole: an orderly end, a death at any moment, the real recording, and a disk that refuses."""
 
 import asyncio
+import bisect
 import itertools
 import multiprocessing
 import random
@@ -176,6 +177,7 @@ async def test_killed_at_any_moment_it_keeps_what_was_flushed_once_and_marks_the
         for exchange in exchanges:
             for symbol in SYMBOLS:
                 mine = [row for row in kept if (row["exchange"], row["symbol"]) == (exchange, symbol)]
+                mine.sort(key=lambda row: int(row[key]))
                 keys = [int(row[key]) for row in mine]
                 assert len(set(keys)) == len(keys)
                 inside = [
@@ -184,9 +186,13 @@ async def test_killed_at_any_moment_it_keeps_what_was_flushed_once_and_marks_the
                     if (gap["exchange"], gap["symbol"]) == (exchange, symbol) and gap["channel"] in {channel, "all"}
                 ]
                 assert len(inside) >= 4
+                captured = [micros(row["capture_ts"]) for row in mine]
                 for frame in sim.truth.frames(exchange=exchange, symbol=symbol, channel=channel):
                     if keys[0] < frame.sequence < keys[-1] and frame.sequence not in set(keys):
-                        assert any(start <= frame.wall_us <= end for start, end in inside)
+                        # it was on its way between its neighbours that were kept: a gap must break that step
+                        after = bisect.bisect(keys, frame.sequence)
+                        before, then = captured[after - 1], captured[after]
+                        assert any(before < end and then > start for start, end in inside), frame
 
 
 @pytest.mark.real_data
