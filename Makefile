@@ -2,11 +2,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs format lock clean
+.PHONY: help demo test browser check bench docs format lock clean
 
 help:
 	@echo "make demo    set up and run everything offline, ending in bars (Ctrl-C stops it)"
 	@echo "make test    set up and run the tests"
+	@echo "make browser drive Dagster's page in Chromium (PICTURES=docs/assets takes the docs' pictures anew)"
 	@echo "make check   format, lint, types, layers, docs in step"
 	@echo "make bench   print the figures, as tables and JSON"
 	@echo "make docs    write the generated pages again"
@@ -33,6 +34,10 @@ demo: .venv/compiled
 
 test: .venv/compiled
 	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+
+browser: .venv/compiled
+	@test -x /usr/bin/chromium || { echo "Chromium is missing: apt-get install chromium"; exit 1; }
+	FLUXFORGE_PICTURES=$(PICTURES) $(BIN)/pytest -m browser tests/browser $(ARGS)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
