@@ -47,9 +47,9 @@ class Connection:
         self._wake.set()
 
     def reply(self, text: str) -> None:
-        """Queue a control frame; it counts like any other."""
+        """Queue a control frame; it is numbered like any other, except for errors."""
         counter = self.wire.counter
-        if counter is not None:
+        if counter is not None and counter in text:
             text = text.replace(counter, f"{counter.partition(':')[0]}:{self._numbered}", 1)
             self._numbered += 1
         self.put(text)

@@ -121,6 +121,7 @@ class Simulator:
         app.router.add_post("/_control/pause", self._control_pause)
         app.router.add_get("/_control/stats", self._control_stats)
         app.router.add_route("*", "/{host}/{path:.*}", self._serve)
+        app.router.add_route("*", "/{host}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         try:
@@ -203,7 +204,7 @@ class Simulator:
                 headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
                 return web.json_response({"error": "refused"}, status=fault.status, headers=headers)
             await asyncio.sleep(fault.seconds)
-        answer = self._feed.rest(wire, "/" + request.match_info["path"], request.query)
+        answer = self._feed.rest(wire, "/" + request.match_info.get("path", ""), request.query)
         if answer is None:
             return web.json_response({"code": -1121, "msg": f"nothing at {request.path}"}, status=404)
         body = answer if isinstance(answer, bytes) else orjson.dumps(answer)

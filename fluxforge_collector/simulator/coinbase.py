@@ -1,0 +1,207 @@
+"""Coinbase Advanced Trade's public wire protocol: every message of a connection is numbered, control frames too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from fluxforge_collector.simulator.book import Level
+from fluxforge_collector.simulator.listing import Listing, decimal_text
+from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, trade_frame
+
+_CADENCES = {"level2": 5, "market_trades": 1, "ticker": 25, "heartbeats": 50}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Coinbase:
+    """The protocol of Coinbase Advanced Trade's market data.
+
+    A `-USDC` product is an alias: what was asked as `BTC-USDC` comes as `BTC-USD`.
+    """
+
+    exchange = "coinbase"
+    hosts = frozenset({"advanced-trade-ws.coinbase.com", "api.coinbase.com"})
+    ping_s: float | None = None
+    refusal = '{"type":"error","message":"failure to subscribe"}'
+    counter: str | None = '"sequence_num":-1'
+
+    def market_id(self, listing: Listing) -> str:
+        """`BTC-USD`."""
+        return f"{listing.base}-{listing.quote}"
+
+    def rest(self, path: str, query: Mapping[str, str], moments: Mapping[str, Moment], now_us: int) -> Any:
+        """Products, and the lists that ccxt reads beside them."""
+        if path.endswith("/products"):
+            is_spot = query.get("product_type", "SPOT") == "SPOT"
+            products = _products([moment.listing for moment in moments.values()]) if is_spot else []
+            return {"products": products, "num_products": len(products)}
+        if path in {"/v2/currencies", "/v2/currencies/crypto"}:
+            return {"data": []}
+        if path == "/v2/exchange-rates":
+            return {"data": {"currency": "USD", "rates": {}}}
+        if path.endswith("/time"):
+            return {"iso": _iso(now_us), "epochSeconds": str(now_us // 10**6), "epochMillis": str(now_us // 1000)}
+        return None
+
+    def receive(self, text: str, markets: Mapping[str, Listing], subscribed: AbstractSet[Topic]) -> Received:
+        """One channel per message; the answer lists all that the connection has subscribed to."""
+        message = orjson.loads(text)
+        channel, is_subscribe = message["channel"], message["type"] == "subscribe"
+        if not self.cadence(channel) or message["type"] not in {"subscribe", "unsubscribe"}:
+            return Received([self.refusal], [], [])
+        asked = [""] if channel == "heartbeats" else message.get("product_ids") or list(markets)
+        known = [Topic(channel, _alias(market, markets)) for market in asked]
+        known = [topic for topic in known if topic.market in markets or channel == "heartbeats"]
+        if not known:
+            return Received([self.refusal], [], [])
+        after = subscribed | set(known) if is_subscribe else subscribed - set(known)
+        listed: dict[str, list[str]] = {}
+        for topic in sorted(after):
+            listed.setdefault(topic.channel, []).append(topic.market or "heartbeats")
+        reply = _message("subscriptions", 0, [{"subscriptions": listed}])
+        return Received([reply], known if is_subscribe else [], [] if is_subscribe else known)
+
+    def cadence(self, channel: str) -> int:
+        """Books every 100 ms, the fills of an order in one batch, tickers every 500 ms, heartbeats every second."""
+        return _CADENCES.get(channel, 0)
+
+    def depth(self, channel: str) -> int:
+        """0: changes are of the whole book."""
+        del channel
+        return 0
+
+    def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
+        """The heartbeat of a second."""
+        event = {"current_time": str(_EPOCH + timedelta(microseconds=now_us)), "heartbeat_counter": count}
+        return Frame(_message(topic.channel, now_us, [event]), "", "heartbeats", "heartbeat")
+
+    def snapshot(self, topic: Topic, moment: Moment) -> Frame | None:
+        """The whole book, however large."""
+        if topic.channel != "level2":
+            return None
+        book = moment.book
+        return _book(moment, "snapshot", book.bids.top(len(book.bids.keys)), book.asks.top(len(book.asks.keys)))
+
+    def publish(self, topic: Topic, moment: Moment) -> list[Frame]:
+        """Frames of a topic."""
+        match topic.channel:
+            case "level2":
+                delta = moment.delta
+                return [] if delta is None else [_book(moment, "update", delta.bids, delta.asks)]
+            case "market_trades":
+                return _trades(moment)
+            case _:
+                return _ticker(moment)
+
+
+def _alias(market: str, markets: Mapping[str, Listing]) -> str:
+    """Whose book is meant: a `-USDC` product and its `-USD` twin share one, under whichever name it is listed."""
+    base, _, quote = market.partition("-")
+    twin = f"{base}-USD" if quote == "USDC" else f"{base}-USDC"
+    return twin if twin in markets and (quote == "USDC" or market not in markets) else market
+
+
+def _product_id(listing: Listing) -> str:
+    return f"{listing.base}-{'USD' if listing.quote == 'USDC' else listing.quote}"
+
+
+def _iso(now_us: int) -> str:
+    return f"{(_EPOCH + timedelta(microseconds=now_us)).strftime('%Y-%m-%dT%H:%M:%S.%f')}Z"
+
+
+def _message(channel: str, now_us: int, events: list[dict[str, Any]]) -> str:
+    body = {"channel": channel, "client_id": "", "timestamp": _iso(now_us), "sequence_num": -1, "events": events}
+    return orjson.dumps(body).decode()
+
+
+def _products(listings: list[Listing]) -> list[dict[str, Any]]:
+    listed = {f"{x.base}-{x.quote}": x for x in listings}
+    listed |= {_product_id(x): x._replace(quote="USD") for x in listings if x.quote == "USDC"} | listed
+    return [
+        {
+            "product_id": product,
+            "product_type": "SPOT",
+            "base_currency_id": x.base,
+            "quote_currency_id": x.quote,
+            "base_increment": decimal_text(1, x.size_digits),
+            "price_increment": decimal_text(1, x.price_digits),
+            "quote_increment": decimal_text(1, x.price_digits),
+            "base_min_size": decimal_text(1, x.size_digits),
+            "base_max_size": "3400",
+            "quote_min_size": "1",
+            "quote_max_size": "50000000",
+            "status": "online",
+            "trading_disabled": False,
+            "alias": f"{x.base}-USD" if x.quote == "USDC" else "",
+            "alias_to": [],
+        }
+        for product, x in listed.items()
+    ]
+
+
+def _book(moment: Moment, kind: str, bids: list[Level], asks: list[Level]) -> Frame:
+    time = _iso(moment.now_us)
+    updates = [*_updates(moment, "bid", time, bids), *_updates(moment, "offer", time, asks)]
+    event = {"type": kind, "product_id": _product_id(moment.listing), "updates": updates}
+    return Frame(
+        _message("l2_data", moment.now_us, [event]),
+        moment.listing.symbol,
+        "orderbook",
+        kind,
+        rows=len(updates),
+        timestamp_ms=moment.now_us // 1000,
+        quote=moment.quote(),
+    )
+
+
+def _updates(moment: Moment, side: str, time: str, levels: list[Level]) -> Iterable[dict[str, str]]:
+    for price, size in moment.levels(levels):
+        yield {"side": side, "event_time": time, "price_level": price, "new_quantity": size}
+
+
+def _trades(moment: Moment) -> list[Frame]:
+    if not moment.trades:
+        return []
+    listing = moment.listing
+    rows = [
+        {
+            "trade_id": str(trade.trade_id),
+            "product_id": _product_id(listing),
+            "price": listing.price_text(trade.price),
+            "size": listing.size_text(trade.size),
+            "time": _iso(moment.now_us),
+            "side": "BUY" if trade.is_buy else "SELL",
+        }
+        for trade in reversed(moment.trades)
+    ]
+    text = _message("market_trades", moment.now_us, [{"type": "update", "trades": rows}])
+    parts = tuple(trade_frame(moment, trade, "") for trade in moment.trades)
+    return [Frame(text, listing.symbol, "trades", "update", rows=len(rows), parts=parts)]
+
+
+def _ticker(moment: Moment) -> list[Frame]:
+    quote, day, listing = moment.quote(), moment.day, moment.listing
+    if quote is None:
+        return []
+    row = {
+        "type": "ticker",
+        "product_id": _product_id(listing),
+        "price": listing.price_text(day.last),
+        "volume_24_h": listing.size_text(day.volume),
+        "low_24_h": listing.price_text(day.low),
+        "high_24_h": listing.price_text(day.high),
+        "low_52_w": listing.price_text(day.low),
+        "high_52_w": listing.price_text(day.high),
+        "price_percent_chg_24_h": f"{(day.last / day.open - 1) * 100:.6f}",
+        "best_bid": quote.bid,
+        "best_bid_quantity": quote.bid_size,
+        "best_ask": quote.ask,
+        "best_ask_quantity": quote.ask_size,
+    }
+    text = _message("ticker", moment.now_us, [{"type": "update", "tickers": [row]}])
+    now_ms = moment.now_us // 1000
+    return [Frame(text, listing.symbol, "ticker", "summary", timestamp_ms=now_ms, quote=quote, price=row["price"])]
