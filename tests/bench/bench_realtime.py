@@ -116,7 +116,9 @@ def records(number: int, start_us: int, minutes: int) -> list[list[BookRecord | 
         keep(BookRecord(*who, now // 1000, now, now // 1000 - 9, row, bids, asks, 0, 0))
         if row % 10 == 0:
             said = {"exchange": who[0], "symbol": who[1], "collected_ms": now // 1000, "capture_us": now}
-            keep(TickerRecord(**{**blank, **said, "bid": bids[0], "ask": asks[0], "last": bids[0], "seq": 0, "conn": 0}))
+            keep(
+                TickerRecord(**{**blank, **said, "bid": bids[0], "ask": asks[0], "last": bids[0], "seq": 0, "conn": 0})
+            )
     for trade in trades.drop(["capture_ts"]).to_pylist():
         now = trade["collected_at"] * 1000 + shift
         keep(TradeRecord(*who, now // 1000, now, trade["trade_id"], now // 1000 - 9, trade["side"], trade["price"],
@@ -124,7 +126,7 @@ def records(number: int, start_us: int, minutes: int) -> list[list[BookRecord | 
     return made
 
 
-def _flat(column) -> list[list[float]]:  # noqa: ANN001
+def _flat(column) -> list[list[float]]:
     """Price and size by turns, for each row."""
     flat = column.combine_chunks().flatten()
     pairs = np.column_stack([np.asarray(flat.field(0)), np.asarray(flat.field(1))])
@@ -197,7 +199,7 @@ def end_to_end(folder: Path, instruments: int, minutes: int) -> dict[str, object
     """Seconds from a segment's publication until all its bars are in the lake, through the daemon."""
     now_us = int(time.time() * 1e6)
     start_us = now_us - now_us % MINUTE_US
-    path, config = configured(folder, date_of(start_us))
+    path, _ = configured(folder, date_of(start_us))
     lake = Lake(folder / "lake")
     manifests = seal(folder / "staging", start_us, WARM_MINUTES + minutes, instruments)
     home = folder / "home"
@@ -226,6 +228,7 @@ def end_to_end(folder: Path, instruments: int, minutes: int) -> dict[str, object
         "p95_s": round(steady[min(len(steady) - 1, round(0.95 * len(steady)))], 2),
         "first_s": round(seconds[0], 2),
         "segments": len(steady),
+        "load_average": round(os.getloadavg()[1], 1),
         "history_bytes_per_run": _history_bytes(home) // len(seconds),
     }
     print("segment ready to bars queryable:", shown)
