@@ -159,10 +159,13 @@ class Writer:
             self._last.rows + frame.height,
             int(frame["ts"][-1]) if frame.height else self._last.last_us,
         )
-        # the span begins where its first row does: a quiet stretch before belongs to no part
+        # the span begins where its first row does, or what gave none: a quiet stretch before belongs to no part,
+        # and what is made from the parts does not take one that follows a silence for late
         begin = from_us
         if frame.height and recipe.grid_us > 1:
             begin = max(from_us, int(frame["ts"][0]) - self._reach(frame))
+        elif not frame.height:
+            begin = max(from_us, min(self._seen_us, to_us - 1) // recipe.grid_us * recipe.grid_us)
         write_part(
             self._directory, self._lake.work, frame, recipe.columns, (begin, to_us), self._last, recipe.dataset.key
         )

@@ -6,7 +6,7 @@ import random
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from support.market import DAY, INSTRUMENTS, NOON_US, SECOND, config_of, deliver, records, seal
+from support.market import DAY, INSTRUMENTS, NOON_US, SECOND, config_of, deliver, moment, records, seal
 
 from fluxforge_assets.lake.advance import advance, replace
 from fluxforge_assets.lake.checks import CHECKS, Stored
@@ -268,3 +268,20 @@ def test_what_keeps_failing_is_set_aside_and_the_rest_goes_on(tmp_path, lake, co
     for failed in rounds[0]:
         assert replace(lake, recipe_of("silver/ticker", lake, config, "ccxt"), failed.place).rows > 0
     assert tries(lake, "ccxt", DAY) == {}
+
+
+def test_a_silence_and_unusable_books_after_it_build_nothing_again(tmp_path, lake, config):
+    """Bars settle up to the watermark while an instrument is silent; what ends the silence only adds."""
+    made = records(13, seconds=20, instruments=INSTRUMENTS[:2])
+    silent = [r for r in made if r.symbol == "ETH/USDT"]
+    others = records(14, seconds=80, instruments=INSTRUMENTS[:1])
+    book = next(r for r in silent if type(r).__name__ == "BookRecord")
+    crossed = book._replace(capture_us=NOON_US + 65 * SECOND, bids=book.asks, asks=book.bids, nonce=10**6)
+    whole = sorted([*silent, crossed, *others], key=moment)
+    manifests = seal(tmp_path / "staging", [r._replace(seq=seq) for seq, r in enumerate(whole)])
+    outcomes = []
+    for manifest in manifests:
+        deliver(tmp_path / "staging", lake.root, [manifest])
+        outcomes += run(lake, config)
+    assert outcomes
+    assert not [o for o in outcomes if o.is_rebuilt]
