@@ -81,17 +81,42 @@ def _silver_frames(
 
 
 @command.command()
-@SILVER
+@click.option("--silver", type=FILE, help="Parquet file of silver rows")
+@click.option("--trades", type=FILE, help="Parquet file of trades, instead of silver: bars of prices and volumes only")
 @CONFIG
 @WATERMARK
 @OUT
-def bars(*, silver: Path, config: Path | None, watermark: int | None, out: Path) -> None:
+def bars(*, silver: Path | None, trades: Path | None, config: Path | None, watermark: int | None, out: Path) -> None:
     """Bars of every duration, in one table with the column `bar_us`."""
     from fluxforge_assets.bars import bar_columns, compute_bars
     from fluxforge_assets.features.window import rules
 
-    made = Made("bars", compute_bars, bar_columns, rules)
-    _from_silver(made, silver=silver, config=config, watermark=watermark, out=out)
+    if (silver is None) == (trades is None):
+        raise click.UsageError("name either --silver or --trades")
+    if silver is not None:
+        made = Made("bars", compute_bars, bar_columns, rules)
+        _from_silver(made, silver=silver, config=config, watermark=watermark, out=out)
+    elif trades is not None:
+        _bars_of_trades(trades, config, watermark, out)
+
+
+def _bars_of_trades(trades: Path, config: Path | None, watermark: int | None, out: Path) -> None:
+    """Bars of every instrument in a file of trades; only those that end at or before the watermark."""
+    import polars as pl
+
+    from fluxforge_assets.bars import trade_bar_columns, trade_bars
+    from fluxforge_assets.cli.files import by_instrument, read_options, read_table, write_atomically
+    from fluxforge_assets.features.events import TRADE_COLUMNS
+    from fluxforge_assets.features.frames import empty_frame
+
+    options = read_options(config)
+    columns = trade_bar_columns()
+    table = read_table(trades, "trades", TRADE_COLUMNS, ("seq",))
+    last_us = pl.lit(watermark, pl.Int64)
+    made = (trade_bars(part, options.bar_durations) for part in by_instrument(table, "trades").values())
+    final = (bars if watermark is None else bars.filter(pl.col("ts") <= last_us) for bars in made)
+    rows = write_atomically(out, _or_empty(final, empty_frame(columns)), columns, (trades, config))
+    click.echo(f"{out}: {rows} bars, {len(columns)} columns")
 
 
 @command.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fluxforge_assets.kernels import book_pass, groups, trade_pass
+from fluxforge_assets.kernels import book_pass, groups, trade_bars, trade_pass
 from fluxforge_assets.kernels.book_pass import BookChunk, BookParams, Quotes
 from fluxforge_assets.kernels.steps import Breaks
 from fluxforge_assets.kernels.trade_pass import TradeChunk, TradeParams
@@ -29,6 +29,8 @@ def warm() -> None:
         merge(real, starts, out)
     groups.mean(real, real, starts, out)
     groups.product(real, real, real, real, starts, real, real, out)
+    trade_bars.count_bars(whole, 1)
+    trade_bars.roll_trades(whole, real, real, sides, 1, starts, starts, np.empty((len(trade_bars.FIELDS), 0)))
 
 
 def _frozen(values: np.ndarray) -> np.ndarray:

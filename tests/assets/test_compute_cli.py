@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from fluxforge_assets.bars import compute_bars
+from fluxforge_assets.bars import compute_bars, trade_bars
 from fluxforge_assets.features.silver import compute_silver
 from fluxforge_assets.labels import compute_labels
 from fluxforge_collector.cli import main
@@ -117,6 +117,13 @@ def test_bars_equal_the_python_call(folder):
     made = run(folder, "bars", silver="silver.parquet", watermark=T0 + 30 * S)
     assert_frame_equal(made, compute_bars(silver, options=OPTIONS, watermark_us=T0 + 30 * S), check_exact=True)
     assert made["ts"].max() == T0 + 30 * S
+
+
+def test_bars_of_trades_equal_the_python_call(folder):
+    made = run(folder, "bars", trades="trades.parquet", watermark=T0 + 30 * S)
+    rows = trade_bars(pl.read_parquet(folder / "trades.parquet"), OPTIONS.bar_durations)
+    assert made.height
+    assert_frame_equal(made, rows.filter(pl.col("ts") <= T0 + 30 * S), check_exact=True)
 
 
 def test_bars_and_labels_of_several_instruments_are_each_their_own(folder):
