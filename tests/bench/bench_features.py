@@ -9,22 +9,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
+import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from generated import generate
 
-from fluxforge_assets.bars import compute_bars
+from fluxforge_assets.bars import compute_bars, trade_bars
+from fluxforge_assets.cli.files import write_atomically
+from fluxforge_assets.features.catalogue import silver_columns
 from fluxforge_assets.features.silver import silver_frames
 from fluxforge_assets.kernels.warm import warm
 from fluxforge_collector.config.features import FeatureOptions
 
 EVENTS = 200_000
 DAY_EVENTS = 864_000
+TRADES = 400_000
 ROUNDS = 5
 BATCH = 4096
 ROW_GROUP = 16_384
@@ -41,6 +45,7 @@ def main() -> None:
             write_bronze(files, EVENTS, 1, kind)
             found[name] = {families: rates(files, families) for families in ("core", "all")}
         found["python_baseline_events_per_s"] = baseline(Path(folder) / "normal")
+        found["trade_bars"] = {f"{seconds}s": rates_of_trade_bars(seconds) for seconds in (1, 60)}
         write_bronze(Path(folder) / "day", DAY_EVENTS, 2, BOOKS["normal"])
         found["day"] = {families: backfill(Path(folder) / "day", families) for families in ("core", "all")}
     show(found)
@@ -100,7 +105,7 @@ def rates(folder: Path, families: str) -> dict[str, float]:
         decode.append(books.seconds)
         started = time.process_time()
         with tempfile.TemporaryDirectory() as out:
-            pl.concat(frames).write_parquet(Path(out) / "silver.parquet", compression="zstd", compression_level=3)
+            write_silver(Path(out) / "silver.parquet", frames, options)
         write.append(time.process_time() - started)
         started = time.process_time()
         compute_bars(pl.concat(frames), options=options)
@@ -110,9 +115,17 @@ def rates(folder: Path, families: str) -> dict[str, float]:
         "events_per_s": EVENTS / median(compute),
         "ratio_to_decode": median(c / d for c, d in zip(compute, decode, strict=True)),
         "bronze_to_files_ratio": median((c + d + w) / d for c, d, w in zip(compute, decode, write, strict=True)),
-        "bars_share_of_silver": median(b / c for b, c in zip(bars, compute, strict=True)),
+        "bars_share_of_compute": median(b / c for b, c in zip(bars, compute, strict=True)),
+        "bars_share_of_bronze_to_files": median(
+            b / (c + d + w) for b, c, d, w in zip(bars, compute, decode, write, strict=True)
+        ),
         "columns": frames[0].width,
     }
+
+
+def write_silver(out: Path, frames: Iterable[pl.DataFrame], options: FeatureOptions) -> int:
+    """Write frames as `fluxforge compute` does, each as it comes; returns their rows."""
+    return write_atomically(out, frames, silver_columns(options), ())
 
 
 def baseline(folder: Path) -> float:
@@ -139,6 +152,36 @@ def _flow(new: tuple[float, float], old: tuple[float, float], sign: int) -> floa
     return (new[1] if sign * new[0] >= sign * old[0] else 0.0) - (old[1] if sign * new[0] <= sign * old[0] else 0.0)
 
 
+def rates_of_trade_bars(seconds: int) -> dict[str, float]:
+    """Bars of trades against polars and duckdb, one thread's CPU seconds each, interleaved."""
+    trades = generate(5 * TRADES, 3)[1]
+    frame = pl.DataFrame(trades).with_columns(at=pl.col("capture_ts"), us=pl.col("capture_ts").dt.epoch("us"))
+    price, amount = pl.col("price"), pl.col("amount")
+    sql = f"""SELECT us // {seconds}000000 AS bar, arg_min(price, seq), max(price), min(price), arg_max(price, seq),
+              sum(amount), sum(price * amount), sum(amount) FILTER (side = 'buy'), count(*) FROM trades GROUP BY bar"""
+    database = duckdb.connect(config={"threads": 1})
+    database.register("trades", frame.to_arrow())
+    ways: dict[str, Callable[[], object]] = {
+        "fluxforge": lambda: trade_bars(trades, (seconds,)),
+        "polars": lambda: frame.group_by_dynamic("at", every=f"{seconds}s").agg(
+            price.first(), price.max().alias("high"), price.min().alias("low"), price.last().alias("close"),
+            amount.sum(), (price * amount).sum().alias("value"),
+            amount.filter(pl.col("side") == "buy").sum().alias("buy_volume"), pl.len(),
+        ),
+        "duckdb": lambda: database.execute(sql).fetchnumpy(),
+    }  # fmt: skip
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            started = time.process_time()
+            way()
+            spent[name].append(time.process_time() - started)
+    ours = median(spent["fluxforge"])
+    return {"trades_per_s": TRADES / ours} | {
+        f"ratio_to_{name}": ours / median(spent[name]) for name in ways if name != "fluxforge"
+    }
+
+
 def backfill(folder: Path, families: str) -> dict[str, float]:
     """A day of one instrument, file to file, in a process of its own: CPU seconds, peak memory, bytes."""
     out = folder / f"{families}.parquet"
@@ -150,18 +193,8 @@ def backfill(folder: Path, families: str) -> dict[str, float]:
 def backfill_here(folder: Path, families: str, out: Path) -> None:
     """Stream a day to a file and print what it took."""
     options = FeatureOptions(families=families)
-    writer: pq.ParquetWriter | None = None
-    rows = 0
     books, trades = Decode(folder / "book.parquet"), Decode(folder / "trades.parquet")
-    for frame in silver_frames(books, trades, None, options=options):
-        table = frame.to_arrow()
-        writer = writer or pq.ParquetWriter(
-            out, table.schema, compression="zstd", compression_level=3, use_dictionary=False
-        )
-        writer.write_table(table)
-        rows += frame.height
-    if writer is not None:
-        writer.close()
+    rows = write_silver(out, silver_frames(books, trades, None, options=options), options)
     # Not getrusage: its peak survives the exec and would be the parent's.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     peak_mb = int(status["VmHWM"].split()[0]) / 1024
