@@ -36,7 +36,7 @@ def browser():
 @pytest.fixture
 def page(browser, platform):
     """A page of its own, wide enough for the graph; Dagster's content policy would forbid waiting for text."""
-    context = browser.new_context(bypass_csp=True, viewport={"width": 1800, "height": 1150}, base_url=platform.url)
+    context = browser.new_context(bypass_csp=True, viewport={"width": 1800, "height": 1250}, base_url=platform.url)
     context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
@@ -48,7 +48,7 @@ def keep(tmp_path):
     folder = Path(os.environ.get("FLUXFORGE_PICTURES") or tmp_path)
 
     def take(page, name):
-        expect(page.locator("[class*=Spinner]")).to_have_count(0)
+        expect(page.get_by_text("Loading").locator("visible=true")).to_have_count(0, timeout=30_000)
         page.mouse.move(5, 1000)
         page.screenshot(path=folder / name, animations="disabled")
         assert (folder / name).stat().st_size > 30_000
@@ -88,7 +88,7 @@ def test_a_partition_shows_what_it_holds(page, keep):
     expect(seen(page, "Materialized (6)")).to_be_visible()
     expect(seen(page, "null_rate")).to_be_visible()
     expect(page.get_by_text("fluxforge query silver/orderbook --exchange binanceus")).to_be_visible()
-    expect(page.get_by_role("cell", name="spread_bps", exact=True)).to_be_visible()
+    expect(page.get_by_role("columnheader", name="spread_bps", exact=True)).to_be_visible()
     plot = page.locator("img[alt='spread_bps, ofi_l0, imb_l0']")
     expect(plot).to_be_visible()
     assert plot.evaluate("image => image.complete && image.naturalWidth") == 560
