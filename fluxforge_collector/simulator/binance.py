@@ -60,11 +60,6 @@ class BinanceSpot:
         """Depth every 100 ms, summaries every second, the rest at once."""
         return _CADENCES.get(channel, 0)
 
-    def depth(self, channel: str) -> int:
-        """0: changes are of the whole book."""
-        del channel
-        return 0
-
     def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
         """None: there are no heartbeats."""
         del topic, now_us, count

@@ -69,11 +69,6 @@ class Coinbase:
         """Books every 100 ms, the fills of an order in one batch, tickers every 500 ms, heartbeats every second."""
         return _CADENCES.get(channel, 0)
 
-    def depth(self, channel: str) -> int:
-        """0: changes are of the whole book."""
-        del channel
-        return 0
-
     def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
         """The heartbeat of a second."""
         event = {"current_time": str(_EPOCH + timedelta(microseconds=now_us)), "heartbeat_counter": count}

@@ -68,11 +68,6 @@ class Okx:
         """Books every 100 ms, tickers every 200 ms, the rest at once."""
         return _CADENCES.get(channel, 0)
 
-    def depth(self, channel: str) -> int:
-        """0: changes are of the whole book."""
-        del channel
-        return 0
-
     def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
         """None: there are no heartbeats."""
         del topic, now_us, count

@@ -40,10 +40,7 @@ class Day(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """A market as it stands when frames are made: its book, what changed, what traded, and the exchange's clock.
-
-    Where the venue publishes the first levels only, `delta` is of those, and `view_id` counts its publications.
-    """
+    """A market as it stands when frames are made: its book, what changed, what traded, and the exchange's clock."""
 
     listing: Listing
     book: Book
@@ -52,7 +49,6 @@ class Moment(NamedTuple):
     delta: Delta | None
     day: Day
     is_best_changed: bool = True
-    view_id: int = 0
 
     def quote(self) -> Quote | None:
         """Best prices and sizes as text; None where a side is empty."""
@@ -119,9 +115,6 @@ class Wire(Protocol):
 
     def cadence(self, channel: str) -> int:
         """Slices of the market between two publications of a channel; 0 where there is no such channel."""
-
-    def depth(self, channel: str) -> int:
-        """Levels a side that a channel publishes changes of; 0 where it is the whole book."""
 
     def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
         """The heartbeat of a topic without a market, the `count`th on its connections; None where it has none."""
