@@ -55,16 +55,20 @@ def _processed(dataset: Dataset) -> list[str]:
     lines = [
         f"## {dataset.asset}\n",
         dataset.description + "\n",
-        (f"`processed/{{source}}/{dataset.folder}/exchange=…/symbol=…/date=…/part-*.parquet`, key within a partition:"
-        f" {', '.join(f'`{name}`' for name in dataset.key)}\n"),
+        (
+            f"`processed/{{source}}/{dataset.folder}/exchange=…/symbol=…/date=…/part-*.parquet`, key within a partition:"
+            f" {', '.join(f'`{name}`' for name in dataset.key)}\n"
+        ),
     ]
     if dataset in {SILVER_ORDERBOOK, GOLD_BARS}:
         keys = [c for c in columns if c.kind.value == "key"]
         return [
             *lines,
             *_table(keys),
-            (f"\nand {len(columns) - len(keys)} columns of the [catalogue](features.md) under the default options;"
-            " `fluxforge features` lists those of yours.\n"),
+            (
+                f"\nand {len(columns) - len(keys)} columns of the [catalogue](features.md) under the default options;"
+                " `fluxforge features` lists those of yours.\n"
+            ),
         ]
     return [*lines, *_table(columns), ""]
 
