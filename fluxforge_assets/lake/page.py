@@ -56,8 +56,8 @@ def _processed(dataset: Dataset) -> list[str]:
         f"## {dataset.asset}\n",
         dataset.description + "\n",
         (
-            f"`processed/{{source}}/{dataset.folder}/exchange=…/symbol=…/date=…/part-*.parquet`, key within a partition:"
-            f" {', '.join(f'`{name}`' for name in dataset.key)}\n"
+            f"`processed/{{source}}/{dataset.folder}/exchange=…/symbol=…/date=…/part-*.parquet`, key within a"
+            f" partition: {', '.join(f'`{name}`' for name in dataset.key)}\n"
         ),
     ]
     if dataset in {SILVER_ORDERBOOK, GOLD_BARS}:
