@@ -36,7 +36,7 @@ def browser():
 @pytest.fixture
 def page(browser, platform):
     """A page of its own, wide enough for the graph; Dagster's content policy would forbid waiting for text."""
-    context = browser.new_context(bypass_csp=True, viewport={"width": 1800, "height": 1250}, base_url=platform.url)
+    context = browser.new_context(bypass_csp=True, viewport={"width": 1800, "height": 1300}, base_url=platform.url)
     context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
