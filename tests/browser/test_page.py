@@ -128,7 +128,7 @@ def test_a_change_of_configuration_is_seen_and_backfilled_by_clicking(page, plat
     page.get_by_role("button", name="Launch backfill").click()
     platform.wait(lambda: [*map(has_changed, stored(platform, DAY))] == [True] * 3, "the date is replaced")
     page.goto("/runs?view=backfills")
-    expect(seen(page, "Succeeded").first).to_be_visible(timeout=120_000)
+    expect(seen(page, "Success").first).to_be_visible(timeout=120_000)
     assert stored(platform, NEXT_DAY) == untouched
     assert not any(has_changed(file) for file in untouched)
 
