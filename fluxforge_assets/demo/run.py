@@ -65,7 +65,7 @@ class Demo:
             f"{self.exchange_url}/_control/{'pause' if pause else 'stats'}", method="POST" if pause else "GET"
         )
         try:
-            with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
                 stats: dict[str, Any] = json.load(answer)
                 return stats
         except (OSError, ValueError):

@@ -25,6 +25,9 @@ from fluxforge_collector.simulator.wire import Wire
 
 _POLL_S = 0.01
 
+_SETTLE_S = 5.0
+"""How long a client may take to answer for what it was sent."""
+
 
 class Simulator:
     """A running simulated exchange; enter it as an async context manager.
@@ -109,10 +112,13 @@ class Simulator:
                 task.result()
         await asyncio.Event().wait()
 
-    def pause(self) -> None:
-        """Send nothing more; sockets stay open and pings are answered."""
+    async def pause(self) -> None:
+        """Send nothing more, and return when the clients have taken all that was sent; sockets stay open."""
         if self._pump is not None:
             self._pump.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_S):
+                await asyncio.gather(*(connection.settle() for connection in self._delivery.connections))
 
     async def __aenter__(self) -> Self:
         app = web.Application()
@@ -260,7 +266,7 @@ class Simulator:
         return web.json_response({})
 
     async def _control_pause(self, request: web.Request) -> web.Response:
-        self.pause()
+        await self.pause()
         return await self._control_stats(request)
 
     async def _control_stats(self, request: web.Request) -> web.Response:
