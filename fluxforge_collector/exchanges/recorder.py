@@ -6,33 +6,17 @@ ccxt makes of it, then `end`. A book made outside a frame comes from a snapshot 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from fluxforge_collector.exchanges.dialects import Dialect
-from fluxforge_collector.exchanges.gaps import Gap, GapLedger, Stream
+from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.normalise import Stamp, book_record, ticker_record, trade_record
+from fluxforge_collector.exchanges.streams import Streams
 from fluxforge_collector.exchanges.surroundings import Connection, Ends, Market, Start
 from fluxforge_collector.metrics import Outcome
-from fluxforge_collector.records import Channel, GapReason, Record
+from fluxforge_collector.records import Channel, GapReason
 from fluxforge_collector.sequence import Update, Verdict, judge
-
-_REMEMBERED_TRADES = 1000
-
-
-@dataclass(eq=False)
-class _Seen:
-    """What is known of a stream: its last record, and for books the ids of the last state and the last update."""
-
-    last_us: int | None = None
-    seen_s: float = 0.0
-    nonce: int | None = None
-    wire_id: int | None = None
-    is_synced: bool = False
-    trade_ids: set[str] = field(default_factory=set)
-    trade_order: deque[str] = field(default_factory=deque)
 
 
 class _Frame:
@@ -65,10 +49,7 @@ class _Frame:
 
 
 class Recorder:
-    """Makes the records of one feed: the streams in `asked`, whose symbols are all in `markets`.
-
-    What was not recorded since `start`, until each stream begins to flow, is a gap.
-    """
+    """Makes the records of one feed: the streams in `asked`, whose symbols are all in `markets`."""
 
     def __init__(
         self,
@@ -86,15 +67,11 @@ class Recorder:
         self._depth = depth
         self._dialect = dialect
         self._ends = ends
-        self._start = start
         self._markets = markets
         self._symbols = {market.market_id: symbol for symbol, market in markets.items()}
-        self._gaps = GapLedger()
         self._addresses: set[str] = set()
         self._frame: _Frame | None = None
-        self._streams = {stream: _Seen(seen_s=ends.clock.monotonic()) for stream in asked}
-        for stream in self._streams:
-            self._gaps.open(stream, start.since_us, start.reason)
+        self._streams = Streams(exchange, asked, ends=ends, start=start)
 
     # connections
 
@@ -132,7 +109,7 @@ class Recorder:
             seen = self._streams[stream]
             start_us = connection.last_us or seen.last_us or self._ends.clock.capture_us()
             seen.is_synced = False
-            self._gaps.open(stream, start_us, reason, detail[:200])
+            self._streams.open_gap(stream, start_us, reason, detail[:200])
 
     # frames
 
@@ -155,7 +132,7 @@ class Recorder:
         if self._dialect.read is not None:
             for update in self._dialect.read(message):
                 self._judge_update(frame, update)
-        if self._gaps and not frame.updates:
+        if self._streams.has_gaps and not frame.updates:
             self._acknowledge(frame, message)
 
     def _judge_update(self, frame: _Frame, update: Update) -> None:
@@ -170,7 +147,7 @@ class Recorder:
             frame.broken.add(symbol)
             if seen.last_us is not None:
                 detail = f"update after {update.previous} follows {seen.wire_id}"
-                self._gaps.open(stream, seen.last_us, GapReason.SEQUENCE, detail)
+                self._streams.open_gap(stream, seen.last_us, GapReason.SEQUENCE, detail)
         if verdict is not Verdict.REPEATS:
             seen.wire_id = update.last
 
@@ -184,7 +161,7 @@ class Recorder:
                 answer.market is None or answer.market == self._markets[stream.symbol].market_id
             )
             if is_meant and stream.channel is not Channel.ORDERBOOK:
-                self._close_gap(stream, frame.capture_us)
+                self._streams.close_gap(stream, frame.capture_us)
 
     def end(self) -> str | None:
         """The frame is done with. Returns: why its connection cannot be trusted any more, where it cannot."""
@@ -212,7 +189,7 @@ class Recorder:
             else:
                 outcome = Outcome.RESYNC if seen.is_synced else Outcome.BEFORE_SNAPSHOT
                 if seen.last_us is not None:
-                    self._gaps.open(stream, seen.last_us, GapReason.SEQUENCE, "book fetched anew")
+                    self._streams.open_gap(stream, seen.last_us, GapReason.SEQUENCE, "book fetched anew")
         return outcome
 
     def spoil(self, error: Exception) -> None:
@@ -244,7 +221,7 @@ class Recorder:
             frame.outcome = Outcome.STATES
         contract = self._markets[symbol].contract
         record = book_record(book, self.exchange, symbol, self._stamp(connection), depth=self._depth, contract=contract)
-        self._emit(Stream(Channel.ORDERBOOK, symbol), record, record.capture_us, record.timestamp_ms)
+        self._streams.emit(Stream(Channel.ORDERBOOK, symbol), record, record.capture_us, record.timestamp_ms)
         seen.nonce, seen.is_synced = nonce, True
 
     def trade(self, connection: Connection, trade: Mapping[str, Any]) -> None:
@@ -253,19 +230,13 @@ class Recorder:
         if symbol is None:
             return
         stream = Stream(Channel.TRADES, symbol)
-        seen = self._streams[stream]
         trade_id = trade.get("id")
-        if trade_id is not None:
-            if trade_id in seen.trade_ids:
-                self._reject(Outcome.DUPLICATE)
-                return
-            if len(seen.trade_order) == _REMEMBERED_TRADES:
-                seen.trade_ids.discard(seen.trade_order.popleft())
-            seen.trade_ids.add(trade_id)
-            seen.trade_order.append(trade_id)
+        if trade_id is not None and self._streams[stream].is_repeated(trade_id):
+            self._reject(Outcome.DUPLICATE)
+            return
         contract = self._markets[symbol].contract
         record = trade_record(trade, self.exchange, symbol, contract, self._stamp(connection))
-        self._emit(stream, record, record.capture_us, record.timestamp_ms)
+        self._streams.emit(stream, record, record.capture_us, record.timestamp_ms)
         if self._frame is not None:
             self._frame.outcome = Outcome.TRADES
 
@@ -281,7 +252,7 @@ class Recorder:
             self._frame.outcome = Outcome.TICKERS
         contract = self._markets[symbol].contract
         record = ticker_record(ticker, self.exchange, symbol, contract, self._stamp(connection))
-        self._emit(Stream(Channel.TICKER, symbol), record, record.capture_us, record.timestamp_ms)
+        self._streams.emit(Stream(Channel.TICKER, symbol), record, record.capture_us, record.timestamp_ms)
 
     def _asked(self, channel: Channel, symbol: str) -> str | None:
         """The symbol under which this one was asked for; None, noted, where it was not."""
@@ -304,42 +275,15 @@ class Recorder:
             return Stamp(clock.wall_us() // 1000, clock.capture_us(), self._ends.next_seq(), connection.ordinal)
         return Stamp(frame.wall_ms, frame.capture_us, self._ends.next_seq(), connection.ordinal)
 
-    def _emit(self, stream: Stream, record: Record, capture_us: int, timestamp_ms: int | None) -> None:
-        if stream in self._gaps:
-            self._close_gap(stream, capture_us)
-        seen, tally = self._streams[stream], self._ends.tally
-        seen.last_us, seen.seen_s = capture_us, self._ends.clock.monotonic()
-        tally.records[self.exchange, stream.channel] += 1
-        tally.last_us[self.exchange, stream.symbol, stream.channel] = capture_us
-        if timestamp_ms is not None:
-            tally.lag_ms[self.exchange, stream.channel] = capture_us / 1000 - timestamp_ms
-        self._ends.emit(record)
-
-    # gaps
-
-    def _close_gap(self, stream: Stream, end_us: int) -> None:
-        gap = self._gaps.close(stream)
-        if gap is not None:
-            self._write_gap(stream, gap, end_us)
-
-    def _write_gap(self, stream: Stream, gap: Gap, end_us: int) -> None:
-        is_initial = gap.start_us <= self._start.since_us
-        if not is_initial or not self._start.is_negligible(end_us):
-            self._ends.write_gap(self.exchange, stream, gap, end_us)
-
     def checkpoint(self, at_us: int) -> None:
-        """Write what open gaps have come to: whoever dies before a gap ends has still told of it."""
-        if not self._start.is_negligible(at_us):
-            for stream, gap in self._gaps.split(at_us):
-                self._ends.write_gap(self.exchange, stream, gap, at_us)
+        """Write what open gaps have come to, although they are open still."""
+        self._streams.checkpoint(at_us)
 
     def stop(self) -> None:
         """Nothing more is recorded; gaps still open end now."""
         if not self.is_stopped:
             self.is_stopped = True
-            now_us = self._ends.clock.capture_us()
-            for stream, gap in self._gaps.close_all():
-                self._write_gap(stream, gap, now_us)
+            self._streams.close()
 
     def age_s(self, connection: Connection) -> float:
         """Seconds since a connection was made."""
@@ -351,7 +295,7 @@ class Recorder:
 
     def silent_s(self, stream: Stream) -> float:
         """Seconds since a stream last brought a record, or was last asked for."""
-        return self._ends.clock.monotonic() - self._streams[stream].seen_s
+        return self._streams.silent_s(stream)
 
 
 def _is_older(nonce: int | None, last: int | None) -> bool:
