@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fluxforge_collector.exchanges.connections import Connections
 from fluxforge_collector.exchanges.dialects import Dialect
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.normalise import Stamp, book_record, ticker_record, trade_record
-from fluxforge_collector.exchanges.streams import Streams
 from fluxforge_collector.exchanges.surroundings import Connection, Ends, Market, Start
 from fluxforge_collector.metrics import Outcome
 from fluxforge_collector.records import Channel, GapReason
@@ -48,7 +48,7 @@ class _Frame:
         self.seen: set[int] = set()
 
 
-class Recorder:
+class Recorder(Connections):
     """Makes the records of one feed: the streams in `asked`, whose symbols are all in `markets`."""
 
     def __init__(
@@ -62,63 +62,21 @@ class Recorder:
         ends: Ends,
         start: Start,
     ) -> None:
-        self.exchange = exchange
-        self.is_stopped = False
+        super().__init__(exchange, asked, ends=ends, start=start)
         self._depth = depth
         self._dialect = dialect
-        self._ends = ends
         self._markets = markets
         self._symbols = {market.market_id: symbol for symbol, market in markets.items()}
-        self._addresses: set[str] = set()
         self._frame: _Frame | None = None
-        self._streams = Streams(exchange, asked, ends=ends, start=start)
-
-    # connections
-
-    def dial(self, url: str) -> Connection:
-        """A connection begins."""
-        now_s = self._ends.clock.monotonic()
-        return Connection(self._ends.next_conn(), url, now_s, now_s)
-
-    def carry(self, connection: Connection, streams: Iterable[Stream]) -> None:
-        """A connection is asked to bring these streams; what they brought on another one no longer counts."""
-        for stream in streams:
-            if stream in self._streams and stream not in connection.streams:
-                connection.streams.add(stream)
-                seen = self._streams[stream]
-                seen.wire_id, seen.is_synced, seen.seen_s = None, False, self._ends.clock.monotonic()
 
     @property
     def connection(self) -> Connection | None:
         """The connection of the frame in hand."""
         return self._frame.connection if self._frame else None
 
-    def connected(self, connection: Connection) -> None:
-        """A connection stands; one to an address that was connected before is a reconnect."""
-        connection.opened_s = connection.data_s = self._ends.clock.monotonic()
-        if connection.url in self._addresses:
-            self._ends.tally.reconnects[self.exchange] += 1
-        self._addresses.add(connection.url)
-
-    def lose(self, connection: Connection, reason: GapReason, detail: str) -> None:
-        """A connection is of no more use: its streams have a gap since its last frame."""
-        if connection.is_lost:
-            return
-        connection.is_lost = True
-        for stream in connection.streams:
-            seen = self._streams[stream]
-            start_us = connection.last_us or seen.last_us or self._ends.clock.capture_us()
-            seen.is_synced = False
-            self._streams.open_gap(stream, start_us, reason, detail[:200])
-
-    # frames
-
     def begin(self, connection: Connection, characters: int) -> bool:
         """A frame has arrived; False where it is not to be looked at."""
-        tally, exchange = self._ends.tally, self.exchange
-        tally.frame_bytes[exchange] += characters
-        if connection.is_lost or self.is_stopped:
-            tally.frames[exchange, Outcome.AFTER_STOP if self.is_stopped else Outcome.AFTER_ERROR] += 1
+        if not self.takes(connection, characters):
             return False
         clock = self._ends.clock
         self._frame = _Frame(connection, clock.capture_us(), clock.wall_us() // 1000)
@@ -169,10 +127,7 @@ class Recorder:
         if frame is None:
             return None
         outcome = frame.outcome or self._missing_state(frame) or frame.rejected or Outcome.CONTROL
-        self._ends.tally.frames[self.exchange, outcome] += 1
-        frame.connection.last_us = frame.capture_us
-        if outcome is not Outcome.CONTROL:
-            frame.connection.data_s = self._ends.clock.monotonic()
+        self.settle(frame.connection, frame.capture_us, outcome)
         # where ccxt has built on an update that does not follow, nothing more of this book may be believed
         return f"the sequence of {frame.untrusted} is broken" if frame.untrusted else None
 
@@ -274,28 +229,6 @@ class Recorder:
         if frame is None:
             return Stamp(clock.wall_us() // 1000, clock.capture_us(), self._ends.next_seq(), connection.ordinal)
         return Stamp(frame.wall_ms, frame.capture_us, self._ends.next_seq(), connection.ordinal)
-
-    def checkpoint(self, at_us: int) -> None:
-        """Write what open gaps have come to, although they are open still."""
-        self._streams.checkpoint(at_us)
-
-    def stop(self) -> None:
-        """Nothing more is recorded; gaps still open end now."""
-        if not self.is_stopped:
-            self.is_stopped = True
-            self._streams.close()
-
-    def age_s(self, connection: Connection) -> float:
-        """Seconds since a connection was made."""
-        return self._ends.clock.monotonic() - connection.opened_s
-
-    def quiet_s(self, connection: Connection) -> float:
-        """Seconds since a connection last brought data."""
-        return self._ends.clock.monotonic() - connection.data_s
-
-    def silent_s(self, stream: Stream) -> float:
-        """Seconds since a stream last brought a record, or was last asked for."""
-        return self._streams.silent_s(stream)
 
 
 def _is_older(nonce: int | None, last: int | None) -> bool:

@@ -1,0 +1,94 @@
+"""The connections of one feed: what they carry, what they bring, and what their end means for their streams.
+
+Every recorder builds on it, whatever protocol it records; what a frame says is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.streams import Streams
+from fluxforge_collector.exchanges.surroundings import Connection, Ends, Start
+from fluxforge_collector.metrics import Outcome
+from fluxforge_collector.records import GapReason
+
+
+class Connections:
+    """The connections that bring the streams `asked` of an exchange."""
+
+    def __init__(self, exchange: str, asked: Iterable[Stream], *, ends: Ends, start: Start) -> None:
+        self.exchange = exchange
+        self.is_stopped = False
+        self._ends = ends
+        self._addresses: set[str] = set()
+        self._streams = Streams(exchange, asked, ends=ends, start=start)
+
+    def dial(self, url: str) -> Connection:
+        """A connection begins."""
+        now_s = self._ends.clock.monotonic()
+        return Connection(self._ends.next_conn(), url, now_s, now_s)
+
+    def carry(self, connection: Connection, streams: Iterable[Stream]) -> None:
+        """A connection is asked to bring these streams; what they brought on another one no longer counts."""
+        for stream in streams:
+            if stream in self._streams and stream not in connection.streams:
+                connection.streams.add(stream)
+                seen = self._streams[stream]
+                seen.wire_id, seen.is_synced, seen.seen_s = None, False, self._ends.clock.monotonic()
+
+    def connected(self, connection: Connection) -> None:
+        """A connection stands; one to an address that was connected before is a reconnect."""
+        connection.opened_s = connection.data_s = self._ends.clock.monotonic()
+        if connection.url in self._addresses:
+            self._ends.tally.reconnects[self.exchange] += 1
+        self._addresses.add(connection.url)
+
+    def takes(self, connection: Connection, characters: int) -> bool:
+        """Count a frame's characters; False, its outcome counted too, where it is not to be looked at."""
+        tally = self._ends.tally
+        tally.frame_bytes[self.exchange] += characters
+        if connection.is_lost or self.is_stopped:
+            tally.frames[self.exchange, Outcome.AFTER_STOP if self.is_stopped else Outcome.AFTER_ERROR] += 1
+            return False
+        return True
+
+    def settle(self, connection: Connection, capture_us: int, outcome: Outcome) -> None:
+        """A frame is done with; only data shows that a connection is well."""
+        self._ends.tally.frames[self.exchange, outcome] += 1
+        connection.last_us = capture_us
+        if outcome is not Outcome.CONTROL:
+            connection.data_s = self._ends.clock.monotonic()
+
+    def lose(self, connection: Connection, reason: GapReason, detail: str) -> None:
+        """A connection is of no more use: its streams have a gap since its last frame."""
+        if connection.is_lost:
+            return
+        connection.is_lost = True
+        for stream in connection.streams:
+            seen = self._streams[stream]
+            start_us = connection.last_us or seen.last_us or self._ends.clock.capture_us()
+            seen.is_synced = False
+            self._streams.open_gap(stream, start_us, reason, detail[:200])
+
+    def checkpoint(self, at_us: int) -> None:
+        """Write what open gaps have come to, although they are open still."""
+        self._streams.checkpoint(at_us)
+
+    def stop(self) -> None:
+        """Nothing more is recorded; gaps still open end now."""
+        if not self.is_stopped:
+            self.is_stopped = True
+            self._streams.close()
+
+    def age_s(self, connection: Connection) -> float:
+        """Seconds since a connection was made."""
+        return self._ends.clock.monotonic() - connection.opened_s
+
+    def quiet_s(self, connection: Connection) -> float:
+        """Seconds since a connection last brought data."""
+        return self._ends.clock.monotonic() - connection.data_s
+
+    def silent_s(self, stream: Stream) -> float:
+        """Seconds since a stream last brought a record, or was last asked for."""
+        return self._streams.silent_s(stream)
