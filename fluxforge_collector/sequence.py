@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
+from fluxforge_collector.records import Channel
+
 
 class Update(NamedTuple):
     """One order book update on the wire: it takes the book of `market` from update id `previous` to `last`.
@@ -69,6 +71,11 @@ READERS: dict[str, Reader] = {
     "myokx": read_okx,
 }
 """How to read the updates of an exchange, by ccxt's id."""
+
+
+def is_proven(exchange: str, channel: str) -> bool:
+    """Whether a loss on the wire of this channel is noticed, by ccxt's id of the exchange."""
+    return channel == Channel.ORDERBOOK and exchange in READERS
 
 
 def judge(last: int | None, update: Update) -> Verdict:

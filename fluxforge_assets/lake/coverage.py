@@ -15,7 +15,7 @@ from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.manifest import Manifest
 from fluxforge_collector.segments.names import DAY_US
-from fluxforge_collector.sequence import READERS
+from fluxforge_collector.sequence import is_proven
 
 Span = tuple[int, int]
 """`[from_us, to_us)`."""
@@ -75,7 +75,7 @@ def coverages(archive: Archive, date: str, channel: Channel) -> Iterator[Coverag
             _length(without(collected, every)) / 1e6,
             _length(every) / 1e6,
             {reason: _length(merged(spans)) / 1e6 for reason, spans in sorted(gaps.items())},
-            channel is Channel.ORDERBOOK and instrument.exchange in READERS,
+            is_proven(instrument.exchange, channel),
         )
 
 

@@ -156,6 +156,7 @@ def _depth_update(topic: Topic, moment: Moment) -> list[Frame]:
             rows=len(delta.bids) + len(delta.asks),
             timestamp_ms=timestamp_ms,
             quote=moment.quote(),
+            digest=moment.book.digest(),
         )
     ]
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
+from array import array
 from bisect import bisect_left, insort
+from collections.abc import Iterable
+from itertools import chain
 from typing import NamedTuple
 
 Level = tuple[int, int]
+
+DIGEST_LEVELS = 10
 
 
 class Best(NamedTuple):
@@ -24,6 +30,11 @@ class Delta(NamedTuple):
     last: int
     bids: list[Level]
     asks: list[Level]
+
+
+def digest_of(bids: Iterable[Level], asks: Iterable[Level]) -> int:
+    """The CRC32 of levels as 64-bit integers, price and size in turn, bids before asks: equal books have equal ones."""
+    return zlib.crc32(array("q", chain.from_iterable(asks)), zlib.crc32(array("q", chain.from_iterable(bids))))
 
 
 class Side:
@@ -95,6 +106,10 @@ class Book:
         if bid is None or ask is None:
             return None
         return Best(bid, self.bids.sizes[bid], ask, self.asks.sizes[ask])
+
+    def digest(self) -> int:
+        """The digest of the ten best levels a side."""
+        return digest_of(self.bids.top(DIGEST_LEVELS), self.asks.top(DIGEST_LEVELS))
 
     def drain(self) -> Delta | None:
         """What changed since the last drain; None where nothing did."""

@@ -150,6 +150,7 @@ def _book(moment: Moment, kind: str, bids: list[Level], asks: list[Level]) -> Fr
         rows=len(updates),
         timestamp_ms=moment.now_us // 1000,
         quote=moment.quote(),
+        digest=moment.book.digest(),
     )
 
 

@@ -143,6 +143,7 @@ def _book_frame(topic: Topic, moment: Moment, body: dict[str, Any], action: str)
         rows=len(body["asks"]) + len(body["bids"]),
         timestamp_ms=moment.now_us // 1000,
         quote=moment.quote(),
+        digest=moment.book.digest(),
     )
 
 

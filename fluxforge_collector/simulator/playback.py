@@ -162,7 +162,8 @@ class PlaybackFeed:
         for price, size in body["a"]:
             book.asks.set(units(price), units(size))
         book.update_id = frame.sequence
-        return frame._replace(quote=quote_of(_wire_listing(self._recording.listings[market]), book.best()))
+        quote = quote_of(_wire_listing(self._recording.listings[market]), book.best())
+        return frame._replace(quote=quote, digest=book.digest())
 
     def _moment(self, market: str) -> Moment:
         book: Book = self._books[market]

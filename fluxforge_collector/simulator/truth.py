@@ -18,9 +18,10 @@ from fluxforge_collector.simulator.wire import Frame
 class FrameTruth(NamedTuple):
     """One frame as sent on one connection; prices and sizes are the wire's decimal text.
 
-    `bid … ask_size` are the true best of the book after the frame; `price`, `size`, `side` (the taker's) are a trade's.
-    `fault` names what was done to it: a frame with one did not reach the client as it should. `recorded_us` is the
-    receive time in the recording that is played. `is_superseded`: a depth update older than the snapshot served.
+    `bid … ask_size` are the true best of the book after the frame, `digest` that of its ten best levels a side;
+    `price`, `size`, `side` (the taker's) are a trade's. `fault` names what was done to it: a frame with one did not
+    reach the client as it should. `recorded_us` is the receive time in the recording that is played.
+    `is_superseded`: a depth update older than the snapshot served.
     """
 
     wall_us: int
@@ -43,6 +44,7 @@ class FrameTruth(NamedTuple):
     fault: str | None = None
     recorded_us: int | None = None
     is_superseded: bool = False
+    digest: int | None = None
 
 
 class FaultTruth(NamedTuple):
@@ -143,4 +145,5 @@ def truth_of(
         fault,
         recorded_us,
         frame.kind == "superseded",
+        frame.digest,
     )

@@ -64,8 +64,8 @@ class Frame(NamedTuple):
     """One frame to send and what is true of it.
 
     `channel` is the contract's (`orderbook`, `trades`, `ticker`) or the venue's own for others; `sequence` the venue's
-    update, sequence or trade id; `previous` the one it continues; `rows` its levels or trades. `parts` are the truths
-    of a frame that carries several trades.
+    update, sequence or trade id; `previous` the one it continues; `rows` its levels or trades; `digest` that of the
+    book after it. `parts` are the truths of a frame that carries several trades.
     """
 
     text: str
@@ -80,6 +80,7 @@ class Frame(NamedTuple):
     price: str | None = None
     size: str | None = None
     side: str | None = None
+    digest: int | None = None
     parts: tuple[Frame, ...] = ()
 
 

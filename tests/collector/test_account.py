@@ -1,0 +1,55 @@
+"""The account itself: what it finds wrong, and what it lets pass."""
+
+import pytest
+from support.account import Kept, Sent, Span, settle
+
+STEP_US = 1_000_000
+
+
+def stream(*numbers, fault=None):
+    return [Sent(n * STEP_US, (n,), fault) for n in numbers]
+
+
+def rows(*numbers):
+    return [Kept(n * STEP_US + 100, (n,)) for n in numbers]
+
+
+def gap(first, last, reason="disconnect"):
+    return Span(first * STEP_US + 100, last * STEP_US + 100, reason)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept", "gaps", "wrong"),
+    [
+        pytest.param(stream(1, 2, 3), rows(1, 2, 3), [], [], id="all kept"),
+        pytest.param(stream(1, 2, 3), rows(2, 3), [], [], id="what came before the first row"),
+        pytest.param(stream(1, 2, 3), rows(1, 3), [gap(1, 3)], [], id="one in a gap"),
+        pytest.param(stream(1, 2, 3, 4), rows(1, 4), [gap(1, 4)], [], id="two in a gap"),
+        pytest.param(stream(1, 2, 3), rows(1, 2), [gap(2, 9)], [], id="lost until the end"),
+        pytest.param(stream(1, 2, 3), rows(1, 3), [], ["neither kept nor in a gap"], id="one lost"),
+        pytest.param(stream(1, 2, 3), rows(1, 2), [], ["neither kept nor in a gap"], id="the last lost"),
+        pytest.param(stream(1, 2, 3), rows(1, 2, 2, 3), [], ["kept more often than sent"], id="one doubled"),
+        pytest.param(stream(1, 2), rows(1, 2, 3), [], ["never sent"], id="one made up"),
+        pytest.param(stream(1, 2, 3, 5), rows(1, 2, 4, 5), [gap(2, 4)], [], id="a snapshot opens a stream"),
+        pytest.param(stream(1, 2, 8), rows(1, 2, 8), [gap(4, 5)], ["where nothing was lost"], id="a gap for nothing"),
+        pytest.param(stream(1, 2, 3, 4, 5, 6), rows(1, 3, 4, 6), [gap(1, 6)], ["covers 2 rows"], id="a gap too wide"),
+        pytest.param([*stream(1, 1), *stream(2)], rows(1, 2), [], ["neither kept nor in a gap"], id="one of two equal ones"),
+        pytest.param([*stream(1), *stream(2, 2), *stream(3)], rows(1, 2, 3), [gap(2, 3)], [], id="one of two equal ones in a gap"),
+    ],
+)  # fmt: skip
+def test_what_an_account_finds(sent, kept, gaps, wrong):
+    found = settle(sent, kept, gaps, [], proven=True, flush_us=200_000).wrong
+    assert len(found) == len(wrong)
+    assert all(what in line for what, line in zip(wrong, found, strict=True))
+
+
+@pytest.mark.parametrize(("proven", "unseen"), [(True, 0), (False, 1)])
+def test_a_dropped_frame_goes_unseen_only_where_nothing_is_proven(proven, unseen):
+    sent = [*stream(1), *stream(2, fault="drop"), *stream(3)]
+    account = settle(sent, rows(1, 3), [], [], proven=proven, flush_us=200_000)
+    assert (account.unseen, len(account.wrong)) == (unseen, 1 - unseen)
+
+
+def test_a_gap_may_have_a_cause_that_cost_nothing():
+    account = settle(stream(1, 2, 8), rows(1, 2, 8), [gap(4, 5)], [4 * STEP_US], proven=True, flush_us=200_000)
+    assert account.wrong == []

@@ -1,0 +1,269 @@
+"""The account: what a simulated exchange sent, against what is in bronze and in the gap ledger.
+
+Each state, trade and ticker sent is in bronze once and equal by value, or lies in a gap row of its stream; and no gap
+row stands where nothing was lost. Collecting and reading the lake are thin here; `settle` is pure.
+"""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict, deque
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fluxforge_collector.sequence import is_proven
+from fluxforge_collector.simulator.book import DIGEST_LEVELS, digest_of
+from fluxforge_collector.simulator.listing import find_listing
+
+CHANNELS = ("orderbook", "trades", "ticker")
+NUMBERED = {"binance", "binanceus", "okx"}  # whose book updates have an id of their own that bronze keeps
+GONE = {"drop", "silence", "mute", "half_open", "missing_field"}  # faults after which a frame has not come as it was
+SLACK_US = 2_000_000  # how late on a loaded machine a gap may begin after what brought it about
+
+
+class Sent(NamedTuple):
+    """Something sent: when, what identifies it, and the fault that struck it."""
+
+    wall_us: int
+    key: tuple
+    fault: str | None
+
+
+class Kept(NamedTuple):
+    """A row of bronze: when it was captured, and what identifies it."""
+
+    capture_us: int
+    key: tuple
+
+
+class Span(NamedTuple):
+    """A gap row, or several that touch."""
+
+    start_us: int
+    end_us: int
+    reason: str
+
+
+class Account(NamedTuple):
+    """How an account came out: the `wrong` is what a test asserts to be empty.
+
+    `unseen` were lost on channels where an exchange gives no means to notice it.
+    """
+
+    sent: int
+    kept: int
+    in_gaps: int
+    unseen: int
+    gaps: int
+    wrong: list
+
+    def __add__(self, other):
+        return Account(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+NOTHING = Account(0, 0, 0, 0, 0, [])
+
+
+def settle(sent, kept, gaps, causes_us, *, proven, flush_us):
+    """The account of one stream. Pure.
+
+    `sent` in the order sent, without repetitions over several connections; `kept` in the order captured; `gaps` merged;
+    `causes_us` are the times of whatever may bring a gap about besides frames that are missing. What was sent before
+    the first row is not looked for; a state that opens a stream may come from a snapshot nobody sent as a frame.
+    """
+    wrong = []
+    places = defaultdict(deque)
+    for index, item in enumerate(sent):
+        places[item.key].append(index)
+    known = set(places)
+    captured = [None] * len(sent)
+    opens = {gap.end_us for gap in gaps} | {row.capture_us for row in kept[:1]}
+    spoilt = sum(item.fault == "missing_field" for item in sent)
+    for row in kept:
+        if places[row.key]:
+            captured[places[row.key].popleft()] = row.capture_us
+        elif row.key in known:
+            wrong.append(f"kept more often than sent: {row}")
+        elif row.capture_us not in opens:
+            spoilt -= 1
+            if spoilt < 0:
+                wrong.append(f"never sent: {row}")
+    found = [index for index, at_us in enumerate(captured) if at_us is not None]
+    in_gaps = unseen = 0
+    lost_us = []
+    for index in range(found[0] if found else len(sent), len(sent)):
+        if captured[index] is not None:
+            continue
+        before_us, then_us = _around(sent, captured, found, index)
+        if any(before_us < gap.end_us and then_us > gap.start_us for gap in gaps):
+            in_gaps += 1
+            lost_us += [before_us, sent[index].wall_us]
+        elif sent[index].fault in GONE and not proven:
+            unseen += 1
+        else:
+            wrong.append(f"neither kept nor in a gap: {sent[index]}, between {before_us} and {then_us}")
+    causes_us = sorted([*causes_us, *lost_us, *(item.wall_us for item in sent if item.fault)])
+    times = [row.capture_us for row in kept]
+    for gap in gaps:
+        inside = times[bisect_left(times, gap.start_us + flush_us + 1) : bisect_left(times, gap.end_us - flush_us)]
+        if inside:
+            wrong.append(f"{gap} covers {len(inside)} rows")
+        first = bisect_left(causes_us, gap.start_us - SLACK_US)
+        if first == len(causes_us) or causes_us[first] > gap.end_us + SLACK_US:
+            wrong.append(f"{gap} where nothing was lost")
+    return Account(len(sent), len(kept), in_gaps, unseen, len(gaps), wrong)
+
+
+def _around(sent, captured, found, index):
+    """When the nearest rows before and after a missing one were captured, looking past those that equal it."""
+    place = bisect_left(found, index)
+    before, after = place - 1, place
+    while before > 0 and sent[found[before]].key == sent[index].key:
+        before -= 1
+    while after < len(found) and sent[found[after]].key == sent[index].key:
+        after += 1
+    return captured[found[before]], captured[found[after]] if after < len(found) else np.inf
+
+
+def settle_lake(truth, root, *, flush_s, source="ccxt", digits=None, asked=None):
+    """The account of everything that a simulated exchange sent to the collector of one source.
+
+    `truth` is the exchange's `Truth`. `digits` are price and size digits, by default those of the listings. `asked`
+    maps a symbol sent to the one it was asked for, where they differ.
+    """
+    streams = sent_of(truth.frames(), asked or {})
+    rows = kept_of(root, source, digits)
+    ledger = gaps_of(root, source)
+    account = NOTHING
+    for stream in sorted(streams.keys() | rows.keys() | ledger.keys()):
+        exchange, _, channel = stream
+        causes = [order.wall_us for order in truth.ordered if order.fault.exchange in {None, exchange}]
+        part = settle(
+            streams.get(stream, []),
+            rows.get(stream, []),
+            ledger.get(stream, []),
+            causes,
+            proven=is_proven(exchange, channel),
+            flush_us=round(flush_s * 1e6),
+        )
+        account += part._replace(wrong=[f"{' '.join(stream)}: {what}" for what in part.wrong])
+    return account
+
+
+def sent_of(frames, asked):
+    """What was sent by stream, once however many connections it went to."""
+    streams = defaultdict(list)
+    known = defaultdict(set)
+    for frame in frames:
+        if frame.channel not in CHANNELS or frame.is_superseded:
+            continue
+        stream = (frame.exchange, asked.get(frame.symbol, frame.symbol), frame.channel)
+        key = _sent_key(frame)
+        if (frame.wall_us, key) not in known[stream]:
+            known[stream].add((frame.wall_us, key))
+            streams[stream].append(Sent(frame.wall_us, key, frame.fault))
+    return streams
+
+
+def _sent_key(frame):
+    match frame.channel:
+        case "orderbook":
+            return (frame.sequence if frame.exchange in NUMBERED else frame.timestamp_ms, frame.digest)
+        case "trades":
+            return (str(frame.sequence), frame.side, float(frame.price), float(frame.size))
+        case _:
+            return (frame.timestamp_ms, *_floats(frame.price, frame.bid, frame.ask))
+
+
+def _floats(*texts):
+    return tuple(None if text is None else float(text) for text in texts)
+
+
+def kept_of(root, source, digits=None):
+    """The rows of bronze by stream, in the order captured."""
+    streams = defaultdict(list)
+    for channel in CHANNELS:
+        table = _table(root, source, channel)
+        if table is None:
+            continue
+        table = table.sort_by("seq")
+        names = [table[name].cast(pa.string()).to_pylist() for name in ("exchange", "symbol")]
+        times = table["capture_ts"].cast(pa.int64()).to_pylist()
+        for exchange, symbol, at_us, key in zip(*names, times, _kept_keys(table, channel, names, digits), strict=True):
+            streams[exchange, symbol, channel].append(Kept(at_us, key))
+    return streams
+
+
+def _kept_keys(table, channel, names, digits):
+    if channel == "trades":
+        columns = ("trade_id", "side", "price", "amount")
+        return list(zip(*(table[name].cast(_plain(table, name)).to_pylist() for name in columns), strict=True))
+    if channel == "ticker":
+        return list(zip(*(table[name].to_pylist() for name in ("timestamp", "last", "bid", "ask")), strict=True))
+    nonces, times = table["nonce"].to_pylist(), table["timestamp"].to_pylist()
+    ids = [n if exchange in NUMBERED else t for exchange, n, t in zip(names[0], nonces, times, strict=True)]
+    return list(zip(ids, _digests(table, names[1], digits), strict=True))
+
+
+def _plain(table, name):
+    kind = table.schema.field(name).type
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _digests(table, symbols, digits):
+    """The digest of each row's ten best levels, in ticks and lots."""
+    sides = [_top(table[side].combine_chunks()) for side in ("bids", "asks")]
+    digests = []
+    for row, symbol in enumerate(symbols):
+        price_digits, size_digits = digits or find_listing(symbol)[2:4]
+        unit = np.array([10.0**price_digits, 10.0**size_digits])
+        tops = [
+            np.rint(levels[offsets[row] : offsets[row + 1]] * unit).astype(int).tolist() for levels, offsets in sides
+        ]
+        digests.append(digest_of(*tops))
+    return digests
+
+
+def _top(side):
+    """The ten best levels of all rows, and where each row's begin."""
+    side = pc.list_slice(side, 0, DIGEST_LEVELS)
+    levels = side.flatten()
+    return np.column_stack([levels.field("price"), levels.field("size")]), np.cumsum(
+        [0, *pc.list_value_length(side).to_pylist()]
+    )
+
+
+def gaps_of(root, source):
+    """The gap ledger by stream, rows that touch taken together; a row of all channels counts for each."""
+    table = _table(root, source, "gaps")
+    rows = defaultdict(list)
+    for row in [] if table is None else table.to_pylist():
+        start_us, end_us = (int(row[name].timestamp() * 1e6 + 0.5) for name in ("gap_start", "gap_end"))
+        for channel in CHANNELS if row["channel"] == "all" else (row["channel"],):
+            rows[row["exchange"], row["symbol"], channel].append(Span(start_us, end_us, row["reason"]))
+    return {stream: _merged(spans) for stream, spans in rows.items()}
+
+
+def _merged(spans):
+    done = []
+    for span in sorted(spans):
+        if done and span.start_us <= done[-1].end_us:
+            done[-1] = done[-1]._replace(end_us=max(done[-1].end_us, span.end_us))
+        else:
+            done.append(span)
+    return done
+
+
+def _table(root, source, channel):
+    """All sealed rows of a channel, wherever in their life the segments stand."""
+    files = sorted(Path(root).glob(f"raw/*/{source}/{channel}/**/segment_*.parquet"))
+    return pa.concat_tables([pq.read_table(file) for file in files]).unify_dictionaries() if files else None
+
+
+def reasons_of(root, source="ccxt"):
+    """How many gap rows there are, by exchange and reason."""
+    table = _table(root, source, "gaps")
+    return Counter() if table is None else Counter((row["exchange"], row["reason"]) for row in table.to_pylist())
