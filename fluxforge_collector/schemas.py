@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from fluxforge_collector.records import Channel
@@ -78,6 +80,13 @@ BRONZE: dict[Channel, pa.Schema] = {
     ),
 }
 """The schema of each channel, in the column order of the files."""
+
+
+def plain_schema(channel: Channel, names: Sequence[str] | None = None) -> pa.Schema:
+    """The channel's schema with plain strings for dictionaries; only these columns where they are named."""
+    fields = [f for f in BRONZE[channel] if names is None or f.name in names]
+    return pa.schema([f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in fields])
+
 
 MEANINGS: dict[str, str] = {
     "collected_at": "When it was received, by the collector's wall clock [ms]",

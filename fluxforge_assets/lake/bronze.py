@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 
 from fluxforge_assets.lake import bronze_rows
 from fluxforge_assets.lake.archive import Archive
-from fluxforge_assets.lake.bronze_rows import instant, plain_schema, rows_of
+from fluxforge_assets.lake.bronze_rows import instant, rows_of
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
+from fluxforge_collector.schemas import plain_schema
 from fluxforge_collector.segments.names import SegmentName
 
 BATCH_ROWS = 16_384

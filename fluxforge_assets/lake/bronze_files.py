@@ -1,5 +1,8 @@
 """Which files hold a channel's rows of a date: one per segment as landed, or those that compaction made of many.
 
+A segment is Parquet or, in the legacy format, NDJSON. Where both stand, a conversion is under way or was broken off:
+the Parquet file counts, verified before it got its name.
+
 A compacted file `segments_{run}_{number}.parquet` names in its footer the segments it holds. It comes into its date's
 folder, and their own files leave it, in one exchange of the folder: whoever lists it sees every row once.
 """
@@ -15,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fluxforge_collector.errors import DataError
-from fluxforge_collector.segments.names import segment_of_file
+from fluxforge_collector.segments.names import RawFormat, format_of, segment_of_file
 
 SEGMENTS = b"fluxforge.segments"
 ATTEMPTS = 5
@@ -26,10 +29,15 @@ _COMPACTED = re.compile(r"segments_([0-9a-f]{12})_(\d{3,})\.parquet")
 class DayFiles:
     """A folder's files: segments with one of their own, and for each compaction its files and what they cover."""
 
-    own: frozenset[str]
+    own: dict[str, Path]
+    """The file of a segment, by the segment's id."""
     compacted: dict[str, tuple[Path, ...]]
     covered: dict[str, str]
     """The compaction that holds a segment, by the segment's id."""
+
+    def all(self) -> list[Path]:
+        """Every file, each row once."""
+        return [*self.own.values(), *(path for paths in self.compacted.values() for path in paths)]
 
 
 def list_files(folder: Path) -> DayFiles:
@@ -52,7 +60,7 @@ def _list(folder: Path) -> DayFiles:
         names = [path.name for path in folder.iterdir()]
     except FileNotFoundError:
         names = []
-    own: set[str] = set()
+    own: dict[str, Path] = {}
     compacted: dict[str, list[tuple[int, Path]]] = {}
     covered: dict[str, str] = {}
     for name in names:
@@ -61,9 +69,10 @@ def _list(folder: Path) -> DayFiles:
             compacted.setdefault(match[1], []).append((int(match[2]), folder / name))
             covered |= dict.fromkeys(_covered(folder / name), match[1])
         elif name.startswith("segment_") and (segment := _segment_id(name)):
-            own.add(segment)
+            is_better = format_of(name) is RawFormat.PARQUET
+            own[segment] = folder / name if is_better else own.get(segment, folder / name)
     ordered = {run: tuple(path for _, path in sorted(files)) for run, files in compacted.items()}
-    return DayFiles(frozenset(own), ordered, covered)
+    return DayFiles(own, ordered, covered)
 
 
 def _covered(path: Path) -> list[str]:
@@ -78,6 +87,6 @@ def _covered(path: Path) -> list[str]:
 
 def _segment_id(name: str) -> str | None:
     try:
-        return segment_of_file(name).id
+        return segment_of_file(name).id if format_of(name) else None
     except DataError:
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,11 @@ from fluxforge_assets.lake.merging import merge
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
-from fluxforge_collector.schemas import BRONZE
+from fluxforge_collector.schemas import plain_schema
 from fluxforge_collector.segments.names import SegmentName
+from fluxforge_collector.segments.sealed import read_rows
 
-BATCH_ROWS = 16_384
 _CAPTURE = pa.timestamp("us", tz="UTC")
-
-
-def plain_schema(channel: Channel, names: Sequence[str] | None = None) -> pa.Schema:
-    """The channel's schema with plain strings; only these columns where they are named."""
-    return pa.schema([f.with_type(_plain(f.type)) for f in BRONZE[channel] if names is None or f.name in names])
 
 
 def order_of(channel: Channel) -> list[str]:
@@ -107,17 +103,16 @@ def _streams(
     chains: dict[tuple[str, ...], list[Iterator[pa.RecordBatch]]] = {}
     for name in names:
         files = archive.files(channel, name.date)
-        path = archive.paths.archive_file(channel, name.date, name.id)
         if name.id in files.own:
             streams = chains.setdefault((name.collector,), [])
-            streams.append(_of_segment(archive, path, instrument, span, schema))
+            streams.append(_of_segment(archive, files.own[name.id], instrument, span, schema))
         elif name.id in files.covered:
             run = files.covered[name.id]
             compacted = [_of_file(file, instrument, span, schema) for file in files.compacted[run]]
             chains.setdefault((name.date, run), compacted)
         else:
             raise DataError(
-                f"bronze file {path} is not there",
+                f"bronze file {archive.paths.archive_file(channel, name.date, name.id)} is not there",
                 "restore it from a copy, then materialise the date again; retention may have deleted it",
             )
     return [chain.from_iterable(streams) for streams in chains.values()]
@@ -145,12 +140,8 @@ def _of_file(
     path: Path, instrument: Instrument, span: tuple[int, int] | None, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """An instrument's rows of one file, in the range where one is given. Raises: DataError where it cannot be read."""
-    with _read_errors(path), pq.ParquetFile(path) as file:
-        groups = _groups(file.metadata, instrument, span)
-        for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=schema.names) if groups else ():
-            plain = pa.RecordBatch.from_arrays(
-                [column.cast(f.type) for column, f in zip(batch.columns, schema, strict=True)], schema=schema
-            )
+    with _read_errors(path):
+        for plain in read_rows(path, schema, choose=partial(_groups, instrument=instrument, span=span)):
             wanted = pc.and_(
                 pc.equal(plain["exchange"], instrument.exchange), pc.equal(plain["symbol"], instrument.symbol)
             )
@@ -182,17 +173,13 @@ def _has_rows(archive: Archive, name: SegmentName, channel: Channel, instrument:
     return entry is not None and instrument.key in entry.instruments
 
 
-def _plain(dtype: pa.DataType) -> pa.DataType:
-    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
-
-
 def _vanishing(channel: Channel, instrument: Instrument) -> DataError:
     return DataError(
         f"bronze files of {channel} of {instrument.key} kept vanishing", "try again when no compaction is running"
     )
 
 
-def _groups(metadata: pq.FileMetaData, instrument: Instrument, span: tuple[int, int] | None) -> list[int]:
+def _groups(metadata: pq.FileMetaData, *, instrument: Instrument, span: tuple[int, int] | None) -> list[int]:
     """Row groups that may hold rows of the instrument in the range; one without statistics may."""
     index = {metadata.schema.column(i).path: i for i in range(len(metadata.schema))}
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
-from fluxforge_collector.schemas import BRONZE
+from fluxforge_collector.schemas import BRONZE, plain_schema
 from fluxforge_collector.segments.manifest import ChannelEntry, Manifest, verify
+from fluxforge_collector.segments.sealed import read_table, schema_of
 
 REMEDY = "look at it in quarantine; what it should have held is a gap"
 
@@ -43,24 +43,23 @@ def check_instrument(key: str) -> Instrument:
 
 
 def _inspect_file(path: Path, channel: Channel, entry: ChannelEntry, manifest: Manifest) -> None:
-    with pq.ParquetFile(path) as file:
-        _check_schema(file.schema_arrow, channel)
-        if channel is Channel.FRAMES:
-            return
-        key = file.read(columns=["exchange", "symbol"])
-        times = file.read(columns=["capture_ts", "seq"]) if channel is not Channel.GAPS else None
-    runs = runs_of(key)
+    _check_schema(schema_of(path, BRONZE[channel]), channel)
+    if channel is Channel.FRAMES:
+        return
+    names = ["exchange", "symbol"]
+    rows = read_table(path, plain_schema(channel, names if channel is Channel.GAPS else [*names, "capture_ts", "seq"]))
+    runs = runs_of(rows.select(names))
     counted = dict(runs)
     if len(runs) != len(counted):
         raise DataError(f"rows of {channel} are not sorted by instrument", REMEDY)
     if counted != {name: known.rows for name, known in entry.instruments.items()}:
         raise DataError(f"the instruments of {channel} are not those of the manifest", REMEDY)
-    if times is None:
+    if channel is Channel.GAPS:
         return
     start = 0
-    for name, rows in runs:
-        _check_times(times.slice(start, rows), f"{name} of {channel}", manifest)
-        start += rows
+    for name, count in runs:
+        _check_times(rows.slice(start, count), f"{name} of {channel}", manifest)
+        start += count
 
 
 def _check_schema(schema: pa.Schema, channel: Channel) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fluxforge_assets.lake.inspection import runs_of
 from fluxforge_collector.instruments import Instrument
-
-_DECODED = 3
-"""How many times larger than its bytes in the file a table may be in memory."""
+from fluxforge_collector.segments.sealed import most_bytes, read_table
 
 
 class Kept:
@@ -37,11 +33,9 @@ class Kept:
         return [rows[instrument.key]] if instrument.key in rows else []
 
     def _read(self, path: Path, schema: pa.Schema) -> dict[str, pa.RecordBatch] | None:
-        with pq.ParquetFile(path) as file:
-            if _stored_bytes(file.metadata, schema.names) * _DECODED > self._free:
-                return None
-            table = file.read(columns=schema.names)
-        batch = table.cast(schema).combine_chunks()
+        if most_bytes(path, schema.names) > self._free:
+            return None
+        batch = read_table(path, schema).combine_chunks()
         self._free -= batch.nbytes
         rows: dict[str, pa.RecordBatch] = {}
         start = 0
@@ -56,11 +50,3 @@ def between(batch: pa.RecordBatch, from_us: int, to_us: int) -> pa.RecordBatch:
     times = batch["capture_ts"].cast(pa.int64()).to_numpy()
     start, stop = np.searchsorted(times, (from_us, to_us)).tolist()
     return batch.slice(start, stop - start)
-
-
-def _stored_bytes(metadata: pq.FileMetaData, names: Sequence[str]) -> int:
-    """Bytes of these columns in a file, uncompressed."""
-    wanted = set(names)
-    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
-    columns = (group.column(i) for group in groups for i in range(group.num_columns))
-    return sum(c.total_uncompressed_size for c in columns if c.path_in_schema.partition(".")[0] in wanted)

@@ -20,7 +20,7 @@ from fluxforge_assets.lake.paths import Lake
 from fluxforge_collector.durable import make_directory, storage_errors, sync_directory, write_file
 from fluxforge_collector.errors import DataError, FluxForgeError
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
-from fluxforge_collector.segments.names import SegmentName, SourcePaths, segment_of_file
+from fluxforge_collector.segments.names import SegmentName, SourcePaths, format_of, segment_of_file
 
 ORPHAN_SECONDS = 900.0
 """How long a sealed file may wait for its manifest: sealing a segment takes seconds."""
@@ -79,7 +79,8 @@ def _land_one(lake: Lake, paths: SourcePaths, name: SegmentName, done: Landed) -
     mark(lake, paths.source, name.date)
     for channel, entry in manifest.channels.items():
         if entry.file is not None:
-            _move(paths.processing_file(channel, name.id), paths.archive_file(channel, name.date, name.id))
+            claimed = paths.processing_file(channel, name.id, entry.form)
+            _move(claimed, paths.archive_file(channel, name.date, name.id, entry.form))
     _move(paths.processing_manifest(name.id), paths.archive_manifest(name.date, name.id))
     done.manifests.append(manifest)
 
@@ -91,12 +92,13 @@ def _claim(paths: SourcePaths, name: SegmentName) -> Manifest:
     if manifest.source != paths.source:
         raise DataError(f"the manifest is of source {manifest.source!r}, not {paths.source!r}", "move it to its source")
     for channel, entry in manifest.channels.items():
-        archived = paths.archive_file(channel, name.date, name.id)
+        archived = paths.archive_file(channel, name.date, name.id, entry.form)
+        claimed = paths.processing_file(channel, name.id, entry.form)
         if entry.file is not None and not archived.exists():
-            _move(paths.ready_file(channel, name.id), paths.processing_file(channel, name.id))
+            _move(paths.ready_file(channel, name.id, entry.form), claimed)
         elif entry.file is not None:
             # an earlier run died while landing it: its checks had passed, and are made again here
-            _move(archived, paths.processing_file(channel, name.id))
+            _move(archived, claimed)
     return manifest
 
 
@@ -115,7 +117,7 @@ def _move(source: Path, target: Path) -> None:
 def _quarantine_segment(paths: SourcePaths, name: SegmentName, reason: str) -> None:
     """Put away a segment's files, then its manifest."""
     for folder in (paths.ready_dir, paths.processing_dir):
-        for file in sorted(folder.glob(f"*/segment_{name.id}.parquet")):
+        for file in sorted(f for f in folder.glob(f"*/segment_{name.id}.*") if format_of(f.name)):
             quarantine(file, paths.quarantine_dir / file.parent.name / file.name, reason)
     for manifest in (paths.ready_manifest(name.id), paths.processing_manifest(name.id)):
         if manifest.exists():
@@ -158,7 +160,8 @@ def _foreign(path: Path, paths: SourcePaths) -> str | None:
     if path.name.startswith(".") or (path.is_dir() and not is_channel_file):
         return None
     name = _name(path)
-    if name is None or path.is_dir() or path.suffix != (".parquet" if is_channel_file else ".json"):
+    is_right = format_of(path.name) is not None if is_channel_file else path.suffix == ".json"
+    if name is None or path.is_dir() or not is_right:
         return "this is no file of a segment"
     if not is_channel_file or paths.ready_manifest(name.id).exists():
         return None

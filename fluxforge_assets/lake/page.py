@@ -35,7 +35,7 @@ def datasets_page() -> str:
     for channel in (Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER, Channel.GAPS, Channel.FRAMES):
         lines += [
             f"## bronze/{channel}\n",
-            f"`raw/archive/{{source}}/{channel}/date=YYYY-MM-DD/segment_{{id}}.parquet`\n",
+            f"`raw/archive/{{source}}/{channel}/date=YYYY-MM-DD/segment_{{id}}.parquet` (legacy: `.ndjson.zst`)\n",
             "| column | type | null |\n|---|---|---|",
         ]
         lines += [f"| `{f.name}` | {_type(f.type)} | {'yes' if f.nullable else 'never'} |" for f in BRONZE[channel]]

@@ -10,13 +10,15 @@ from typing import TypeVar
 
 import polars as pl
 
+from fluxforge_assets.lake.bronze_files import list_files
 from fluxforge_assets.lake.datasets import DATASETS, Dataset
+from fluxforge_assets.lake.ndjson_scan import channel_of, scan_ndjson
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.instruments import from_path_safe, path_safe
 from fluxforge_collector.records import Channel
-from fluxforge_collector.segments.names import date_of
+from fluxforge_collector.segments.names import RawFormat, date_of, format_of
 
 BRONZE = {f"bronze/{c}": c for c in (Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER, Channel.GAPS)}
 ATTEMPTS = 5
@@ -79,7 +81,7 @@ def open_path(path: Path, wanted: Wanted) -> pl.LazyFrame:
     """The wanted rows of a Parquet file or of all Parquet files below a directory. Raises: DataError."""
     if not path.exists():
         raise DataError(f"there is no {path}", f"name a path, or an asset: {', '.join(known_assets())}")
-    files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+    files = [path] if path.is_file() else sorted([*path.rglob("*.parquet"), *path.rglob("segment_*.ndjson.zst")])
     frame = _open([file for file in files if not file.name.startswith(".")], str(path))
     names = frame.collect_schema().names()
     is_safe = "date" in names
@@ -94,7 +96,7 @@ def bronze_files(lake: Lake, channel: Channel, wanted: Wanted) -> list[Path]:
             for source in lake.sources()
             for folder in (lake.segments(source).archive_dir / channel.value).glob("date=*")
             if wanted.has_date(folder.name.removeprefix("date="))
-            for file in folder.glob("segment*_*.parquet")
+            for file in list_files(folder).all()
         ),
         key=lambda file: (file.parent.name, file.name),
         reverse=True,
@@ -135,6 +137,20 @@ def patiently(read: Callable[[], Answer]) -> Answer:
 def _open(files: list[Path], what: str) -> pl.LazyFrame:
     if not files:
         raise DataError(f"there are no rows of {what}", "check the filters, and whether anything was collected")
+    legacy = [file for file in files if format_of(file.name) is RawFormat.NDJSON]
+    if not legacy:
+        return _scan_parquet(files)
+    channels = {channel_of(file) for file in legacy}
+    if len(channels) > 1:
+        raise DataError(f"{what} holds several channels: {', '.join(sorted(channels))}", "name the folder of one")
+    frames = [scan_ndjson(legacy, channels.pop())]
+    if len(legacy) < len(files):
+        rest = _scan_parquet([file for file in files if file not in legacy])
+        frames.append(rest.with_columns(pl.col(pl.Categorical).cast(pl.String)))
+    return pl.concat(frames)
+
+
+def _scan_parquet(files: list[Path]) -> pl.LazyFrame:
     # the newest file leads: after a change of configuration, columns that are gone are left out, new ones null before
     return pl.scan_parquet(files, hive_partitioning=False, missing_columns="insert", extra_columns="ignore")
 

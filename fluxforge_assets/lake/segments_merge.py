@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bronze_files import SEGMENTS, compacted_name, list_files
-from fluxforge_assets.lake.bronze_rows import order_of, plain_schema
+from fluxforge_assets.lake.bronze_rows import order_of
 from fluxforge_assets.lake.compacted import ROW_GROUP_ROWS, Compacted, target_bytes
 from fluxforge_assets.lake.landing import landing_lock
 from fluxforge_assets.lake.merging import merge
@@ -33,10 +33,10 @@ from fluxforge_collector.durable import storage_errors, sync_file
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
-from fluxforge_collector.schemas import BRONZE
+from fluxforge_collector.schemas import BRONZE, plain_schema
 from fluxforge_collector.segments.manifest import verify_file
 from fluxforge_collector.segments.names import SegmentName
-from fluxforge_collector.segments.seal import parquet_options
+from fluxforge_collector.segments.sealed import parquet_options, read_rows
 
 CHANNELS = (Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER, Channel.GAPS)
 OPEN_INSTRUMENTS = 100
@@ -71,12 +71,12 @@ def compact_segments(lake: Lake, source: str, channel: Channel, date: str, optio
         sizes = [file.stat().st_size for file in merged.files]
         before = sum(_file(archive, channel, name).stat().st_size for name in names)
         with locked(lake.work, landing_lock(source)):
-            # another compaction may have been here; whatever else stands in the folder stays in it
-            if not {name.id for name in names} <= list_files(folder).own:
+            # another compaction or a conversion may have been here; whatever else stands in the folder stays in it
+            gone = {_file(archive, channel, name) for name in names}
+            if not gone <= set(list_files(folder).own.values()):
                 return None
-            gone = {_file(archive, channel, name).name for name in names}
             for path in folder.iterdir():
-                if path.name not in gone:
+                if path not in gone:
                     os.link(path, made / path.name)
             swap(made, folder)
     finally:
@@ -96,7 +96,7 @@ def compact_segments(lake: Lake, source: str, channel: Channel, date: str, optio
 
 
 def _file(archive: Archive, channel: Channel, name: SegmentName) -> Path:
-    return archive.paths.archive_file(channel, name.date, name.id)
+    return archive.files(channel, name.date).own[name.id]
 
 
 class _Merge:
@@ -173,17 +173,16 @@ class _Merge:
             path = _file(self._archive, self._channel, name)
             if is_first:
                 verify_file(path, self._archive.manifest(name).channels[self._channel])
-            for table in self._groups(path):
+            for table in self._rows(path):
                 for instrument in _instruments(table):
                     if instrument in spills:
                         spills[instrument].add(_of(table, instrument))
         return spills
 
-    def _groups(self, path: Path) -> Iterator[pa.Table]:
+    def _rows(self, path: Path) -> Iterator[pa.Table]:
         try:
-            with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    yield file.read_row_group(group, columns=self._plain.names).cast(self._plain)
+            for batch in read_rows(path, self._plain, batch_rows=ROW_GROUP_ROWS):
+                yield pa.Table.from_batches([batch])
         except pa.ArrowException as error:
             raise DataError(f"bronze file {path} cannot be read: {error}", "restore it from a copy") from error
 

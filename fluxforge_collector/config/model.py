@@ -27,13 +27,16 @@ class Lake(Section):
 class Ingestion(Section):
     """How records reach the disk."""
 
+    raw_format: Literal["parquet", "ndjson"] = Field(
+        "parquet", description="format of segments; ndjson is a legacy one, larger and slower"
+    )
     batch_size: int = Field(1000, ge=1, description="records that force a flush")
     flush_interval_seconds: float = Field(5.0, gt=0, le=300, description="longest time between flushes, s")
     queue_maxsize: int = Field(50_000, ge=100, description="records the queue holds")
     queue_max_mb: int = Field(64, ge=1, description="MiB the queue holds")
     segment_max_mb: int = Field(50, ge=1, description="journal size of a channel that closes the segment, MiB")
     segment_max_seconds: int = Field(60, ge=1, le=86_400, description="length of a segment, aligned to the epoch, s")
-    parquet_compression: Literal["zstd"] = Field("zstd", description="codec of sealed files")
+    parquet_compression: Literal["zstd"] = Field("zstd", description="codec of sealed files, of either format")
     parquet_compression_level: int = Field(3, ge=1, le=22, description="level of the codec")
     shutdown_grace_seconds: float = Field(20.0, gt=0, description="longest orderly stop, s")
     collector: str = Field(

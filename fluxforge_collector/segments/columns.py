@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.records import BookRecord, Channel, GapRecord, Record, TickerRecord, TradeRecord
-from fluxforge_collector.schemas import BRONZE, LEVELS
+from fluxforge_collector.schemas import BRONZE, LEVELS, plain_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +38,7 @@ _FIELDS = {
 
 def journal_schema(channel: Channel) -> pa.Schema:
     """The channel's schema with plain strings: a stream of batches then needs no dictionaries beside it."""
-    schema = BRONZE[channel]
-    fields = [f.with_type(pa.string()) if pa.types.is_dictionary(f.type) else f for f in schema]
-    return pa.schema(fields, metadata=schema.metadata)
+    return plain_schema(channel).with_metadata(BRONZE[channel].metadata)
 
 
 def time_us(record: Record) -> int:

@@ -17,9 +17,9 @@ from fluxforge_collector.errors import JournalError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel, GapReason, GapRecord
 from fluxforge_collector.segments.columns import RECORDS, Columns
-from fluxforge_collector.segments.journal import JournalReader
+from fluxforge_collector.segments.journals import read_journal
 from fluxforge_collector.segments.manifest import ChannelEntry, Manifest, write_manifest
-from fluxforge_collector.segments.names import DAY_US, parse_segment_id
+from fluxforge_collector.segments.names import DAY_US, RawFormat, parse_segment_id
 from fluxforge_collector.segments.seal import seal_channel
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class Header(NamedTuple):
     def read(cls, path: Path) -> Header | None:
         """The header of a gaps journal; None where there is none that can be read."""
         try:
-            with JournalReader(path) as reader:
-                metadata: Mapping[bytes, bytes] = reader.schema.metadata or {}
+            with read_journal(path, Channel.GAPS) as reader:
+                metadata = reader.metadata
             known = json.loads(metadata[_KNOWN])
             return cls(
                 {Channel(channel): {Instrument.from_key(key) for key in keys} for channel, keys in known.items()},
@@ -98,14 +98,19 @@ def quarantine(paths: SourcePaths, channel: str, path: Path, reason: str) -> Non
 
 
 def _seal_journal(
-    paths: SourcePaths, channel: Channel, name: SegmentName, ingestion: Ingestion, more: Iterable[pa.RecordBatch] = ()
+    paths: SourcePaths,
+    channel: Channel,
+    name: SegmentName,
+    form: RawFormat,
+    ingestion: Ingestion,
+    more: Iterable[pa.RecordBatch] = (),
 ) -> _Read:
     """Seal what a channel's journal holds and `more`."""
-    journal, target = paths.journal(channel, name.id), paths.ready_file(channel, name.id)
+    journal, target = paths.journal(channel, name.id, form), paths.ready_file(channel, name.id, form)
     if not journal.exists() or not journal.stat().st_size:
         return _Read(seal_channel(channel, more, target, ingestion), None)
     try:
-        with JournalReader(journal) as reader:
+        with read_journal(journal, channel) as reader:
             entry = seal_channel(channel, (batch for part in (reader, more) for batch in part), target, ingestion)
     except JournalError as error:
         quarantine(paths, channel, journal, error.message)
@@ -141,19 +146,21 @@ def _gaps(name: SegmentName, sealed: Mapping[Channel, _Read], known: Known, endi
     return rows
 
 
-def seal_segment(paths: SourcePaths, segment_id: str, known: Known, ending: Ending, ingestion: Ingestion) -> Manifest:
-    """Seal every channel of a segment from its journals, and commit it with its manifest.
+def seal_segment(
+    paths: SourcePaths, segment_id: str, form: RawFormat, known: Known, ending: Ending, ingestion: Ingestion
+) -> Manifest:
+    """Seal every channel of a segment from its journals, in their format, and commit it with its manifest.
 
     Raises: StorageError where the disk refuses; nothing is committed then, and it may be called again.
     """
     name = parse_segment_id(segment_id)
     with storage_errors(f"seal segment {segment_id}"):
-        sealed = {channel: _seal_journal(paths, channel, name, ingestion) for channel in CHANNELS}
+        sealed = {channel: _seal_journal(paths, channel, name, form, ingestion) for channel in CHANNELS}
         gaps = Columns(Channel.GAPS)
         for gap in _gaps(name, sealed, known, ending):
             gaps.append(gap)
         if gaps:
-            sealed[Channel.GAPS] = _seal_journal(paths, Channel.GAPS, name, ingestion, [gaps.to_batch()])
+            sealed[Channel.GAPS] = _seal_journal(paths, Channel.GAPS, name, form, ingestion, [gaps.to_batch()])
     last_us = [
         i.last_us for c, read in sealed.items() if c is not Channel.GAPS for i in read.entry.instruments.values()
     ]
@@ -175,11 +182,11 @@ def seal_segment(paths: SourcePaths, segment_id: str, known: Known, ending: Endi
     return manifest
 
 
-def discard_journals(paths: SourcePaths, segment_id: str) -> None:
+def discard_journals(paths: SourcePaths, segment_id: str, form: RawFormat) -> None:
     """Delete the journals of a committed segment; the gaps journal last, for it is what recovery looks for."""
     with storage_errors(f"delete the journals of {segment_id}"):
         for channel in CHANNELS:
-            journal = paths.journal(channel, segment_id)
+            journal = paths.journal(channel, segment_id, form)
             if journal.exists():
                 journal.unlink()
                 sync_directory(journal.parent)

@@ -7,15 +7,13 @@ batch bears, in its custom metadata, the CRC32 of its uncompressed body, checked
 from __future__ import annotations
 
 import io
-import os
 import zlib
-from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
-from fluxforge_collector.durable import FILE_MODE, make_directory, storage_errors, sync_directory, write_all
 from fluxforge_collector.errors import JournalError
+from fluxforge_collector.segments.appended import AppendedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,33 +31,25 @@ def _checksum(batch: pa.RecordBatch) -> bytes:
 
 
 class Journal:
-    """A channel's journal of one segment, created new: an older one is never written to again.
+    """A channel's journal of one segment, created new.
 
     Raises: StorageError where the disk refuses, from the constructor and `append`; what was appended before is not
     harmed, and the append may be tried again.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, metadata: Mapping[str, str] | None = None) -> None:
-        self.path = path
         self.rows = 0
         self._schema = schema.with_metadata({**(schema.metadata or {}), **(metadata or {})})
         self._sink = io.BytesIO()
         self._stream = pa.ipc.new_stream(self._sink, self._schema, options=_OPTIONS)
         header = self._schema.serialize().to_pybytes()
         self._header_bytes = len(header)  # the stream writes it again before its first batch
-        self.bytes = 0
-        self._is_torn = False
-        with storage_errors(f"create journal {path}"):
-            make_directory(path.parent)
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-        try:
-            self._write(header)
-            with storage_errors(f"create journal {path}"):
-                sync_directory(path.parent)
-        except BaseException:
-            self.close()
-            path.unlink(missing_ok=True)
-            raise
+        self._file = AppendedFile(path, header)
+
+    @property
+    def bytes(self) -> int:
+        """What the file holds so far."""
+        return self._file.bytes
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Append one batch and force it to the disk; on return it survives any death."""
@@ -68,35 +58,12 @@ class Journal:
         self._header_bytes = 0
         self._sink.seek(0)
         self._sink.truncate()
-        self._write(message)
+        self._file.append(message)
         self.rows += batch.num_rows
-
-    def _write(self, data: bytes) -> None:
-        with storage_errors(f"write journal {self.path}"):
-            try:
-                if self._is_torn:
-                    self._heal()
-                write_all(self._fd, data)
-                os.fsync(self._fd)
-            except OSError:
-                # A later batch must not follow a torn one; after a failed fsync nothing on disk is certain either.
-                self._is_torn = True
-                with suppress(OSError):
-                    self._heal()
-                raise
-        self.bytes += len(data)
-
-    def _heal(self) -> None:
-        """Cut the file back to its last whole batch."""
-        os.ftruncate(self._fd, self.bytes)
-        os.lseek(self._fd, self.bytes, os.SEEK_SET)
-        self._is_torn = False
 
     def close(self) -> None:
         """Close the file; its batches stay."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._file.close()
 
 
 class JournalReader:
@@ -116,6 +83,7 @@ class JournalReader:
         except (OSError, ValueError, pa.ArrowException) as error:
             raise JournalError(f"cannot read journal {path}: {error}", "keep it in quarantine") from error
         self.schema: pa.Schema = self._stream.schema
+        self.metadata: Mapping[bytes, bytes] = self.schema.metadata or {}
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         good = self._file.tell()

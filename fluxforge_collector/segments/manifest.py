@@ -6,12 +6,12 @@ import hashlib
 from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fluxforge_collector.durable import storage_errors, write_file
 from fluxforge_collector.errors import DataError, ManifestError
-from fluxforge_collector.segments.names import DAY_US, parse_segment_id
+from fluxforge_collector.segments.names import DAY_US, RawFormat, format_of, parse_segment_id, sealed_name
+from fluxforge_collector.segments.sealed import count_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +37,11 @@ class ChannelEntry(_Entry):
     bytes: int = Field(0, ge=0)
     sha256: str | None = None
     instruments: dict[str, InstrumentEntry] = Field(default_factory=dict)
+
+    @property
+    def form(self) -> RawFormat:
+        """The format of the file."""
+        return format_of(self.file or "") or RawFormat.PARQUET
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -73,7 +78,7 @@ class Manifest(_Entry):
         if not self.from_us < self.to_us or self.from_us // DAY_US != (self.to_us - 1) // DAY_US:
             raise ValueError("from and to do not enclose a range within one UTC date")
         for channel, entry in self.channels.items():
-            if entry.file not in {None, f"segment_{self.id}.parquet"}:
+            if entry.file is not None and entry.file not in {sealed_name(self.id, form) for form in RawFormat}:
                 raise ValueError(f"the file of channel {channel} is not this segment's")
         return self
 
@@ -125,7 +130,7 @@ def verify_file(path: Path, entry: ChannelEntry) -> None:
         digest = checksum_file(path)
         if digest != entry.sha256:
             raise ManifestError(f"{path} has sha256 {digest[:12]}…, its manifest says {entry.sha256}", remedy)
-        rows = pq.read_metadata(path).num_rows
+        rows = count_rows(path)
     except (OSError, pa.ArrowException) as error:
         raise ManifestError(f"cannot read {path}: {error}", remedy) from error
     if rows != entry.rows:

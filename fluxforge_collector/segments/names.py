@@ -11,6 +11,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 
 from fluxforge_collector.errors import DataError
@@ -19,10 +20,27 @@ DAY_US = 86_400_000_000
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford: no I, L, O, U
 _RANDOM_BITS = 70
 _ID = re.compile(r"(\d{8}T\d{6}Z)_([a-z0-9]{1,16})_([0-7][0-9A-HJKMNP-TV-Z]{25})")
-_FILE = re.compile(r"segment_(.+)\.(arrow|parquet|json)")
+_FILE = re.compile(r"segment_(.+)\.(arrow|parquet|ndjson|ndjson\.zst|json)")
 _NAME = re.compile(r"[a-z0-9_]{1,32}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RawFormat(StrEnum):
+    """How a segment's rows are written: its journals, and the files sealed from them."""
+
+    PARQUET = "parquet"
+    NDJSON = "ndjson"
+
+    @property
+    def journal_suffix(self) -> str:
+        """What a journal's name ends in."""
+        return "arrow" if self is RawFormat.PARQUET else "ndjson"
+
+    @property
+    def sealed_suffix(self) -> str:
+        """What a sealed file's name ends in."""
+        return "parquet" if self is RawFormat.PARQUET else "ndjson.zst"
 
 
 def date_of(time_us: int) -> str:
@@ -76,11 +94,26 @@ def parse_segment_id(segment_id: str) -> SegmentName:
 
 
 def segment_of_file(name: str) -> SegmentName:
-    """What a file's name `segment_{id}.arrow|parquet|json` says. Raises: DataError where it is none."""
+    """What the name of a journal, sealed file or manifest says. Raises: DataError where it is none."""
     match = _FILE.fullmatch(name)
     if not match:
         raise DataError(f"{name[:120]!r} is no file of a segment", "leave the names of segments as they were written")
     return parse_segment_id(match[1])
+
+
+def format_of(name: str) -> RawFormat | None:
+    """The format of a sealed file, by its name; None where that is no sealed file's."""
+    return next((form for form in RawFormat if name.endswith(f".{form.sealed_suffix}")), None)
+
+
+def format_of_journal(name: str) -> RawFormat | None:
+    """The format of a journal, by its name; None where that is no journal's."""
+    return next((form for form in RawFormat if name.endswith(f".{form.journal_suffix}")), None)
+
+
+def sealed_name(segment_id: str, form: RawFormat) -> str:
+    """The name of a segment's sealed files."""
+    return _file(segment_id, form.sealed_suffix)
 
 
 def _component(name: str) -> str:
@@ -139,29 +172,29 @@ class SourcePaths:
         """The file a living collector holds locked."""
         return self.active_dir / f".{_component(collector)}.lock"
 
-    def journal(self, channel: str, segment_id: str) -> Path:
+    def journal(self, channel: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> Path:
         """The journal being written."""
-        return self.active_dir / _component(channel) / _file(segment_id, "arrow")
+        return self.active_dir / _component(channel) / _file(segment_id, form.journal_suffix)
 
-    def ready_file(self, channel: str, segment_id: str) -> Path:
+    def ready_file(self, channel: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> Path:
         """The sealed file."""
-        return self.ready_dir / _component(channel) / _file(segment_id, "parquet")
+        return self.ready_dir / _component(channel) / sealed_name(segment_id, form)
 
     def ready_manifest(self, segment_id: str) -> Path:
         """The manifest, written last: the segment exists when it does."""
         return self.ready_dir / _file(segment_id, "json")
 
-    def processing_file(self, channel: str, segment_id: str) -> Path:
+    def processing_file(self, channel: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> Path:
         """The file of a claimed segment."""
-        return self.processing_dir / _component(channel) / _file(segment_id, "parquet")
+        return self.processing_dir / _component(channel) / sealed_name(segment_id, form)
 
     def processing_manifest(self, segment_id: str) -> Path:
         """The manifest of a claimed segment."""
         return self.processing_dir / _file(segment_id, "json")
 
-    def archive_file(self, channel: str, date: str, segment_id: str) -> Path:
+    def archive_file(self, channel: str, date: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> Path:
         """The file of a landed segment."""
-        return self.archive_dir / _component(channel) / _date(date) / _file(segment_id, "parquet")
+        return self.archive_dir / _component(channel) / _date(date) / sealed_name(segment_id, form)
 
     def archive_manifest(self, date: str, segment_id: str) -> Path:
         """The manifest of a landed segment."""

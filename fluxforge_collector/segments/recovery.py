@@ -12,7 +12,7 @@ What it finds decides what it does, and every step leaves a state that it would 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -21,7 +21,13 @@ from fluxforge_collector.errors import DataError, StorageError
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.commit import CHANNELS, Ending, Header, discard_journals, quarantine, seal_segment
 from fluxforge_collector.segments.lock import CollectorLock
-from fluxforge_collector.segments.names import SegmentName, SourcePaths, parse_segment_id, segment_of_file
+from fluxforge_collector.segments.names import (
+    RawFormat,
+    SegmentName,
+    SourcePaths,
+    format_of_journal,
+    segment_of_file,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +37,13 @@ if TYPE_CHECKING:
     from fluxforge_collector.segments.manifest import Manifest
 
 _log = structlog.get_logger(__name__)
+
+
+class _Orphan(NamedTuple):
+    """A segment that has journals, and their format: that of the collector which died, whatever is configured now."""
+
+    name: SegmentName
+    form: RawFormat
 
 
 def recover(root: Path, source: str, ingestion: Ingestion, clock: Clock) -> list[Manifest]:
@@ -44,36 +57,37 @@ def recover(root: Path, source: str, ingestion: Ingestion, clock: Clock) -> list
         locks.enter_context(CollectorLock(paths, ingestion.collector))
         orphans = _orphans(paths)
         dead = {ingestion.collector}
-        for collector in sorted({orphan.collector for orphan in orphans} - dead):
+        for collector in sorted({orphan.name.collector for orphan in orphans} - dead):
             try:
                 locks.enter_context(CollectorLock(paths, collector))
             except StorageError:
                 continue
             dead.add(collector)
         _remove_temporaries(paths, dead)
-        mine = [orphan for orphan in orphans if orphan.collector in dead]
+        mine = [orphan for orphan in orphans if orphan.name.collector in dead]
         return [m for orphan in mine if (m := _recover_segment(paths, orphan, mine, ingestion, clock)) is not None]
 
 
-def _orphans(paths: SourcePaths) -> list[SegmentName]:
+def _orphans(paths: SourcePaths) -> list[_Orphan]:
     """The segments that have journals, oldest first; a file of another name goes to quarantine."""
-    names: set[SegmentName] = set()
+    orphans: set[_Orphan] = set()
     for journal in sorted(paths.active_dir.glob("*/*")):
-        name = _journal_name(journal)
-        if name is None:
+        orphan = _orphan(journal)
+        if orphan is None:
             quarantine(paths, "unknown", journal, "not the name of a journal")
             journal.unlink()
         else:
-            names.add(name)
-    return sorted(names, key=lambda name: (name.start_us, name.id))
+            orphans.add(orphan)
+    return sorted(orphans, key=lambda orphan: (orphan.name.start_us, orphan.name.id))
 
 
-def _journal_name(journal: Path) -> SegmentName | None:
+def _orphan(journal: Path) -> _Orphan | None:
     try:
         name = segment_of_file(journal.name)
     except DataError:
         return None
-    return name if journal.parent.name in CHANNELS and journal.suffix == ".arrow" else None
+    form = format_of_journal(journal.name)
+    return _Orphan(name, form) if form is not None and journal.parent.name in CHANNELS else None
 
 
 def _remove_temporaries(paths: SourcePaths, dead: set[str]) -> None:
@@ -88,28 +102,28 @@ def _remove_temporaries(paths: SourcePaths, dead: set[str]) -> None:
 
 
 def _recover_segment(
-    paths: SourcePaths, orphan: SegmentName, orphans: list[SegmentName], ingestion: Ingestion, clock: Clock
+    paths: SourcePaths, orphan: _Orphan, orphans: list[_Orphan], ingestion: Ingestion, clock: Clock
 ) -> Manifest | None:
     """Bring one segment to its end: committed once, its journals gone."""
     manifest: Manifest | None = None
-    header = Header.read(paths.journal(Channel.GAPS, orphan.id))
-    if not any(path.exists() for path in paths.manifests(orphan.id)):
-        others = [
-            journal for journal in paths.active_dir.glob(f"*/segment_{orphan.id}.arrow") if journal.stat().st_size
-        ]
+    segment_id, form = orphan.name.id, orphan.form
+    header = Header.read(paths.journal(Channel.GAPS, segment_id, form))
+    if not any(path.exists() for path in paths.manifests(segment_id)):
+        pattern = f"*/segment_{segment_id}.{form.journal_suffix}"
+        others = [journal for journal in paths.active_dir.glob(pattern) if journal.stat().st_size]
         if header is None and not others:
-            _log.info("never_begun", segment=orphan.id)
+            _log.info("never_begun", segment=segment_id)
         else:
             ending = _ending(paths, orphan, orphans, clock)
-            manifest = seal_segment(paths, orphan.id, header.known if header else {}, ending, ingestion)
-            _log.warning("recovered", segment=orphan.id, rows=manifest.rows, gaps=manifest.gaps)
-    discard_journals(paths, orphan.id)
+            manifest = seal_segment(paths, segment_id, form, header.known if header else {}, ending, ingestion)
+            _log.warning("recovered", segment=segment_id, rows=manifest.rows, gaps=manifest.gaps)
+    discard_journals(paths, segment_id, form)
     return manifest
 
 
-def _ending(paths: SourcePaths, orphan: SegmentName, orphans: list[SegmentName], clock: Clock) -> Ending:
+def _ending(paths: SourcePaths, orphan: _Orphan, orphans: list[_Orphan], clock: Clock) -> Ending:
     for other in orphans:
-        header = Header.read(paths.journal(Channel.GAPS, other.id))
-        if header is not None and header.follows == orphan.id:
-            return Ending(parse_segment_id(other.id).start_us)
+        header = Header.read(paths.journal(Channel.GAPS, other.name.id, other.form))
+        if header is not None and header.follows == orphan.name.id:
+            return Ending(other.name.start_us)
     return Ending(None, crash_until_us=clock.capture_us())

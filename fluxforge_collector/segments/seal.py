@@ -1,4 +1,4 @@
-"""Sealing: a channel's journal becomes one sorted Parquet file, in bounded memory. When to seal is not decided here.
+"""Sealing: a channel's journal becomes one sorted file, in bounded memory. When to seal is not decided here.
 
 The journal is read once, in chunks; each chunk is sorted and cut by instrument. Then every instrument's cuts are
 written in order, so a row group never mixes instruments. Memory: 64 MiB of cuts, the rest of them compressed (less than
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from fluxforge_collector.durable import make_directory, publish, storage_errors, temporary
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
 from fluxforge_collector.schemas import BRONZE
 from fluxforge_collector.segments.manifest import ChannelEntry, InstrumentEntry, checksum_file
+from fluxforge_collector.segments.names import RawFormat, format_of
+from fluxforge_collector.segments.sealed import ROW_GROUP_ROWS, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,28 +26,9 @@ if TYPE_CHECKING:
 
     from fluxforge_collector.config.model import Ingestion
 
-ROW_GROUP_ROWS = 16_384
 _CHUNK_ROWS = 16_384
 _UNPACKED_BYTES = 64 << 20  # held as they are: an ordinary minute needs no packing
 _PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
-
-
-def parquet_options(schema: pa.Schema) -> dict[str, object]:
-    """How bronze columns are stored, whatever the codec.
-
-    Books repeat long runs of identical 8-byte values, which zstd finds only in PLAIN pages of version 1; integers
-    climb in small steps; a dictionary pays for names alone.
-    """
-    return {
-        "use_dictionary": [field.name for field in schema if pa.types.is_dictionary(field.type)],
-        "column_encoding": {
-            field.name: "DELTA_BINARY_PACKED"
-            for field in schema
-            if pa.types.is_integer(field.type) or pa.types.is_timestamp(field.type)
-        },
-        "data_page_version": "1.0",
-        "write_statistics": True,
-    }
 
 
 def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -143,26 +125,20 @@ def _collect(channel: Channel, batches: Iterable[pa.RecordBatch]) -> dict[Instru
 def seal_channel(channel: Channel, batches: Iterable[pa.RecordBatch], path: Path, ingestion: Ingestion) -> ChannelEntry:
     """Write a channel's rows, given as batches of the journal's schema, sorted to `path`, atomically and durably.
 
+    The name's ending decides the format.
+
     Returns: the manifest's entry; without rows no file is written.
     Raises: StorageError where the disk refuses; nothing stands under `path` then.
     """
-    schema = BRONZE[channel]
+    form = format_of(path.name) or RawFormat.PARQUET
     cuts = _collect(channel, batches)
     if not cuts:
         return ChannelEntry()
     with storage_errors(f"seal {path}"):
         make_directory(path.parent)
         try:
-            with pq.ParquetWriter(
-                temporary(path),
-                schema,
-                compression=ingestion.parquet_compression,
-                compression_level=ingestion.parquet_compression_level,
-                **parquet_options(schema),
-            ) as writer:
-                for its in cuts.values():
-                    for table in its.tables():
-                        writer.write_table(table.cast(schema), row_group_size=ROW_GROUP_ROWS)
+            tables = (table for its in cuts.values() for table in its.tables())
+            write_rows(temporary(path), form, tables, BRONZE[channel], ingestion)
         except OSError:
             temporary(path).unlink(missing_ok=True)
             raise

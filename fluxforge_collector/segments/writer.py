@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from fluxforge_collector.errors import DataError, InstrumentError, StorageError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
-from fluxforge_collector.segments.columns import RECORDS, Columns, journal_schema, time_us
+from fluxforge_collector.segments.columns import RECORDS, Columns, time_us
 from fluxforge_collector.segments.commit import CHANNELS, Ending, Header, Known, discard_journals, seal_segment
-from fluxforge_collector.segments.journal import Journal
+from fluxforge_collector.segments.journals import AnyJournal, new_journal
 from fluxforge_collector.segments.lock import CollectorLock
-from fluxforge_collector.segments.names import DAY_US, SourcePaths, new_segment_id
+from fluxforge_collector.segments.names import DAY_US, RawFormat, SourcePaths, new_segment_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,16 +46,17 @@ def next_boundary(after_us: int, seconds: int) -> int:
 class _Segment:
     """A segment being written: its range of capture time, its journals and what they still lack."""
 
-    def __init__(self, paths: SourcePaths, collector: str, from_us: int, seconds: int) -> None:
-        self.id = new_segment_id(from_us, collector)
+    def __init__(self, paths: SourcePaths, from_us: int, ingestion: Ingestion) -> None:
+        self.id = new_segment_id(from_us, ingestion.collector)
+        self.form = RawFormat(ingestion.raw_format)
         self.from_us = from_us
-        self.to_us = next_boundary(from_us, seconds)
+        self.to_us = next_boundary(from_us, ingestion.segment_max_seconds)
         self.final = False
         self.known: Known = {}
         self.manifest: Manifest | None = None
         self.unwritten: list[tuple[Channel, pa.RecordBatch]] = []
         self._paths = paths
-        self._journals: dict[Channel, Journal] = {}
+        self._journals: dict[Channel, AnyJournal] = {}
 
     @property
     def bytes(self) -> int:
@@ -67,9 +68,9 @@ class _Segment:
         if Channel.GAPS not in self._journals:
             self._open(Channel.GAPS, header.to_metadata())
 
-    def _open(self, channel: Channel, metadata: dict[str, str] | None = None) -> Journal:
-        path = self._paths.journal(channel, self.id)
-        journal = self._journals[channel] = Journal(path, journal_schema(channel), metadata)
+    def _open(self, channel: Channel, metadata: dict[str, str] | None = None) -> AnyJournal:
+        path = self._paths.journal(channel, self.id, self.form)
+        journal = self._journals[channel] = new_journal(path, channel, metadata)
         return journal
 
     def write(self) -> None:
@@ -119,7 +120,7 @@ class SegmentWriter:
             raise
 
     def _new_segment(self, from_us: int) -> _Segment:
-        return _Segment(self._paths, self._ingestion.collector, from_us, self._ingestion.segment_max_seconds)
+        return _Segment(self._paths, from_us, self._ingestion)
 
     @property
     def segment_id(self) -> str:
@@ -265,7 +266,9 @@ class SegmentWriter:
         closing.close()
         if closing.manifest is None:
             ending = Ending(closing.to_us, final=closing.final)
-            closing.manifest = seal_segment(self._paths, closing.id, closing.known, ending, self._ingestion)
-        discard_journals(self._paths, closing.id)
+            closing.manifest = seal_segment(
+                self._paths, closing.id, closing.form, closing.known, ending, self._ingestion
+            )
+        discard_journals(self._paths, closing.id, closing.form)
         self._closing = None
         return closing.manifest

@@ -110,11 +110,22 @@ def moment(record):
     return record.gap_end_us if isinstance(record, GapRecord) else record.capture_us
 
 
-def seal(root, made, *, seed=0, early=0.0, source="ccxt", collector="c1", until_us=None, segment_seconds=10):
+def seal(
+    root,
+    made,
+    *,
+    seed=0,
+    early=0.0,
+    source="ccxt",
+    collector="c1",
+    until_us=None,
+    segment_seconds=10,
+    raw_format="parquet",
+):
     """Seal records into ready segments; some rotations come early. Returns the manifests."""
     rng = random.Random(seed)
     clock = HandClock(moment(made[0]))
-    ingestion = Ingestion(collector=collector, segment_max_seconds=segment_seconds)
+    ingestion = Ingestion(collector=collector, segment_max_seconds=segment_seconds, raw_format=raw_format)
     writer = SegmentWriter(Path(root), source, ingestion, clock)
     manifests = []
     for record in made:

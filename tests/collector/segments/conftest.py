@@ -3,14 +3,15 @@ import logging
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import structlog
 
 from fluxforge_collector.config.model import Ingestion
-from fluxforge_collector.records import BookRecord, TradeRecord
+from fluxforge_collector.records import BookRecord, Channel, TradeRecord
+from fluxforge_collector.schemas import plain_schema
 from fluxforge_collector.segments.manifest import read_manifest, verify
-from fluxforge_collector.segments.names import SourcePaths
+from fluxforge_collector.segments.names import RawFormat, SourcePaths
+from fluxforge_collector.segments.sealed import read_table
 from fluxforge_collector.segments.writer import SegmentWriter
 
 NOON_US = 1_723_118_400_000_000  # 2024-08-08 12:00:00
@@ -45,12 +46,12 @@ class Lake:
     """A temporary lake with one writer at a time, and all its sealed rows."""
 
     def __init__(self, root: Path, clock: HandClock):
-        self.root, self.clock = root, clock
+        self.root, self.clock, self.form = root, clock, RawFormat.PARQUET
         self.paths = SourcePaths(root, "ccxt")
         self.seq = itertools.count()
 
     def writer(self, **options) -> SegmentWriter:
-        return SegmentWriter(self.root, "ccxt", Ingestion(**options), self.clock)
+        return SegmentWriter(self.root, "ccxt", Ingestion(**{"raw_format": self.form.value, **options}), self.clock)
 
     def book(self, symbol="BTC/USDT", at=None, levels=1, **changes) -> BookRecord:
         at_us = self.clock.now_us if at is None else at
@@ -73,7 +74,7 @@ class Lake:
 
     def rows(self, channel):
         tables = [
-            pq.read_table(self.paths.ready_file(channel, manifest.id), partitioning=None)
+            read_table(self.paths.ready_dir / channel / manifest.channels[channel].file, plain_schema(Channel(channel)))
             for manifest in self.manifests()
             if manifest.channels[channel].file
         ]
@@ -82,7 +83,7 @@ class Lake:
     def leftovers(self):
         """Files that no manifest names, other than locks."""
         named = {
-            self.paths.ready_file(channel, m.id)
+            self.paths.ready_dir / channel / e.file
             for m in self.manifests()
             for channel, e in m.channels.items()
             if e.file

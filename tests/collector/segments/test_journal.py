@@ -117,13 +117,13 @@ def test_a_refused_append_leaves_the_journal_whole_and_open(lake, tmp_path):
     journal = Journal(path, journal_schema(Channel.ORDERBOOK))
     first, second = _batch(lake, 5), _batch(lake, 9)
     journal.append(first)
-    good, fd = journal.bytes, journal._fd
+    good, fd = journal.bytes, journal._file._fd
     read_only = os.open(path, os.O_RDONLY)
-    journal._fd = read_only
+    journal._file._fd = read_only
     with pytest.raises(StorageError):
         journal.append(second)
     os.close(read_only)
-    journal._fd = fd
+    journal._file._fd = fd
     assert path.stat().st_size == good
     journal.append(second)
     journal.close()

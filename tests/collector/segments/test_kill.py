@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fluxforge_collector.config.model import Ingestion
+from fluxforge_collector.segments.names import RawFormat
 from fluxforge_collector.segments.recovery import recover
 
 KILLED = -signal.SIGKILL
@@ -35,6 +36,7 @@ class Victim:
         """How a life ended, and how many changes it counted."""
         self.lives += 1
         life = {"root": str(self.lake.root), "kind": kind, "first": self.lives * 1_000_000, "kill_at": kill_at}
+        life["raw_format"] = self.lake.form.value
         self.process.stdin.write(json.dumps(life) + "\n")
         self.process.stdin.flush()
         said = {}
@@ -113,6 +115,26 @@ def test_killed_at_some_moments(victim):
         ended, _ = victim.live("long", kill_after_s=rng.uniform(0, 0.4))
         assert ended == KILLED
     victim.check()
+
+
+def test_killed_at_some_moments_in_the_legacy_format_and_between_the_two(victim):
+    rng = _seed()
+    for form in (RawFormat.NDJSON, RawFormat.NDJSON, RawFormat.PARQUET, RawFormat.NDJSON):
+        victim.lake.form = form
+        ended, _ = victim.live("long", kill_after_s=rng.uniform(0, 0.4))
+        assert ended == KILLED
+        if rng.random() < 0.5:
+            victim.live("recover", kill_at=rng.randrange(1, 40))
+    victim.check()
+
+
+def test_killed_before_some_changes_of_the_lake_in_the_legacy_format(victim):
+    rng = _seed()
+    victim.lake.form = RawFormat.NDJSON
+    victim.live()  # makes the directories: every later life changes the same names
+    _, changes = victim.live()
+    for point in sorted(rng.sample(range(1, changes), 4)):
+        _killed_at(victim, point, rng)
 
 
 @pytest.mark.slow

@@ -5,12 +5,20 @@ import pytest
 from fluxforge_collector.config.model import Ingestion
 from fluxforge_collector.errors import StorageError
 from fluxforge_collector.segments.manifest import read_manifest
+from fluxforge_collector.segments.names import RawFormat
 from fluxforge_collector.segments.recovery import recover
 
 SECOND = 1_000_000
 
 
+@pytest.fixture(params=list(RawFormat))
+def lake(lake, request):
+    lake.form = request.param
+    return lake
+
+
 def _recover(lake):
+    # whatever is configured now, a segment keeps the format of the collector that died
     return recover(lake.root, "ccxt", Ingestion(), lake.clock)
 
 
@@ -41,6 +49,7 @@ def test_flushed_rows_become_a_segment_with_a_gap_from_each_last_record(lake):
     _die(writer)
     lake.clock.advance(10)
     (manifest,) = _recover(lake)
+    assert {entry.form for entry in manifest.channels.values() if entry.file} == {lake.form}
     assert [r["seq"] for r in lake.rows("orderbook")] == [0, 2]
     assert (manifest.from_us, manifest.to_us, manifest.final) == (start, start + 3 * SECOND + 1, False)
     assert _crash_gaps(lake) == {
@@ -107,7 +116,7 @@ def _damage(lake, how):
         writer.flush()
         lake.clock.advance(1)
     _die(writer)
-    (journal,) = lake.paths.active_dir.glob("orderbook/*.arrow")
+    (journal,) = lake.paths.active_dir.glob("orderbook/segment_*")
     data = bytearray(journal.read_bytes())
     journal.write_bytes(how(data))
     return journal
@@ -117,7 +126,8 @@ def test_a_torn_tail_is_reported_with_its_bytes_and_kept_in_quarantine(lake):
     journal = _damage(lake, lambda data: data[:-100])
     torn = journal.read_bytes()
     _recover(lake)
-    assert len(lake.rows("orderbook")) == 50
+    # of an NDJSON flush that was torn, the whole lines are taken: its last row and its proof are not there
+    assert len(lake.rows("orderbook")) == (50 if lake.form is RawFormat.PARQUET else 99)
     assert len(lake.rows("trades")) == 2
     (detail,) = {r["detail"] for r in lake.rows("gaps") if r["channel"] == "orderbook"}
     assert "bytes of the journal torn or corrupt" in detail
@@ -163,7 +173,7 @@ def test_a_segment_committed_and_claimed_before_the_death_is_not_sealed_again(la
     writer = lake.writer()
     writer.append([lake.book()])
     writer.flush()
-    journals = {p: p.read_bytes() for p in lake.paths.active_dir.rglob("*.arrow")}
+    journals = {p: p.read_bytes() for p in lake.paths.active_dir.rglob("segment_*")}
     manifest = writer.close()
     for path, data in journals.items():
         path.write_bytes(data)
@@ -171,7 +181,7 @@ def test_a_segment_committed_and_claimed_before_the_death_is_not_sealed_again(la
     target[stage].parent.mkdir(parents=True, exist_ok=True)
     lake.paths.ready_manifest(manifest.id).rename(target[stage])
     assert _recover(lake) == []
-    assert not list(lake.paths.active_dir.rglob("*.arrow"))
+    assert not list(lake.paths.active_dir.rglob("segment_*"))
     assert read_manifest(target[stage]) == manifest
 
 
@@ -179,7 +189,7 @@ def test_what_a_dead_seal_left_half_written_goes(lake):
     writer = lake.writer()
     writer.append([lake.book()])
     writer.flush()
-    file = lake.paths.ready_file("orderbook", writer.segment_id)
+    file = lake.paths.ready_file("orderbook", writer.segment_id, lake.form)
     file.parent.mkdir(parents=True)
     half = file.with_name(f".{file.name}.tmp")
     half.write_bytes(b"PAR1")

@@ -5,53 +5,18 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.values import FIELD, FLOAT, maybe
 
 from fluxforge_collector.config.model import Ingestion
-from fluxforge_collector.records import BookRecord, Channel, GapReason, GapRecord, TickerRecord, TradeRecord
+from fluxforge_collector.records import BookRecord, Channel, GapRecord, TickerRecord, TradeRecord
 from fluxforge_collector.schemas import BRONZE
 from fluxforge_collector.segments.columns import _FIELDS, RECORDS, Columns, journal_schema
 from fluxforge_collector.segments.journal import Journal, JournalReader
 from fluxforge_collector.segments.seal import ROW_GROUP_ROWS, seal_channel
 
-INT = st.integers(-(2**63), 2**63 - 1)
-TIME = st.integers(0, 2**52)
-FLOAT = st.floats(allow_nan=False)
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-NAME = st.sampled_from(["BTC/USDT", "ETH/USDT:USDT", "../../etc/x", "Ω|x", "A"])
-LEVELS = st.lists(st.tuples(FLOAT, FLOAT), max_size=5).map(lambda levels: [v for level in levels for v in level])
-EXCHANGE = st.sampled_from(["binanceus", "okx"])
-
-
-def _maybe(values):
-    return st.none() | values
-
-
-FIELD = {
-    "exchange": EXCHANGE,
-    "symbol": NAME,
-    "bids": LEVELS,
-    "asks": LEVELS,
-    "collected_ms": INT,
-    "capture_us": TIME,
-    "gap_start_us": TIME,
-    "gap_end_us": TIME,
-    "timestamp_ms": _maybe(INT),
-    "nonce": _maybe(INT),
-    "lost": _maybe(INT),
-    "seq": INT,
-    "conn": st.integers(-(2**31), 2**31 - 1),
-    "backfilled": st.booleans(),
-    "side": _maybe(st.sampled_from(["buy", "sell"])),
-    "channel": st.sampled_from(["all", "trades"]),
-    "reason": st.sampled_from(list(GapReason)),
-    "price": FLOAT,
-    "amount": FLOAT,
-    **dict.fromkeys(("trade_id", "info_json", "detail"), _maybe(TEXT)),
-}
-
 
 def _records(kind):
-    values = [FIELD.get(field, _maybe(FLOAT)) for field in kind._fields]
+    values = [FIELD.get(field, maybe(FLOAT)) for field in kind._fields]
     return st.lists(st.builds(kind, *values), min_size=1, max_size=40)
 
 

@@ -1,4 +1,5 @@
-"""A collector to be killed. Each line of standard input is one life, `{root, kind, first, kill_at}`, lived in a fork.
+"""A collector to be killed. Each line of standard input is one life, `{root, kind, raw_format, first, kill_at}`, lived in
+a fork.
 
 A life kills itself, as `kill -9` would, just before its `kill_at`-th change of the lake's names (open, rename, link,
 remove, make a directory, truncate); it tells in `{root}/../acks` every seq whose flush has returned. Prints one JSON
@@ -44,8 +45,8 @@ def records(clock, seq):
     yield TradeRecord("okx", "T/X", *at[:2], str(seq), None, None, float(seq), 1.0, None, None, seq, 1, False)
 
 
-def live(root: Path, kind: str, first: int):
-    clock, options = SystemClock(), Ingestion()
+def live(root: Path, kind: str, raw_format: str, first: int):
+    clock, options = SystemClock(), Ingestion(raw_format=raw_format)
     recover(root, "ccxt", options, clock)
     if kind == "recover":
         return
@@ -74,7 +75,7 @@ def main():
             sys.addaudithook(death)
             try:
                 print(json.dumps({"pid": os.getpid()}), flush=True)
-                live(root, life["kind"], life["first"])
+                live(root, life["kind"], life["raw_format"], life["first"])
                 print(json.dumps({"changes": death.changes}), flush=True)
                 os._exit(0)
             except Exception as error:  # noqa: BLE001 - told to the test, which fails by it
