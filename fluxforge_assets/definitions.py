@@ -7,6 +7,7 @@ import warnings
 import dagster as dg
 
 from fluxforge_assets.defs.bronze import bronze_assets
+from fluxforge_assets.defs.cloud_sync import cloud_sync_asset, cloud_sync_job, cloud_sync_schedule
 from fluxforge_assets.defs.compaction import compaction_assets, compaction_job, compaction_schedule
 from fluxforge_assets.defs.completeness import completeness_checks, completeness_sensor
 from fluxforge_assets.defs.freshness import with_freshness
@@ -29,16 +30,19 @@ def build(config: Config) -> dg.Definitions:
         warnings.simplefilter("ignore", dg.BetaWarning)
         job, gold = realtime_job(config), refresh_job(config)
         compaction, retention, purge = compaction_job(config), retention_job(config), history_job(config)
+        copies = cloud_sync_job()
         return dg.Definitions(
             assets=[
                 *with_freshness(config, [bronze_assets(config), *processed_assets(config)]),
                 *compaction_assets(config),
+                cloud_sync_asset(config),
             ],
-            jobs=[job, gold, compaction, retention, purge],
+            jobs=[job, gold, compaction, retention, copies, purge],
             schedules=[
                 refresh_schedule(config, gold),
                 compaction_schedule(config, compaction),
                 retention_schedule(config, retention),
+                cloud_sync_schedule(config, copies),
                 history_schedule(config, purge),
             ],
             asset_checks=[*staleness_checks(config), *completeness_checks(config)],

@@ -20,6 +20,8 @@ def storage_errors(action: str) -> Iterator[None]:
     """Turn what the operating system refuses into a StorageError that says what was attempted."""
     try:
         yield
+    except StorageError:
+        raise
     except OSError as error:
         why = error.strerror or str(error)
         raise StorageError(f"cannot {action}: {why}", "check space and rights of the lake's root") from error

@@ -7,6 +7,7 @@ FluxForgeError
 │   ├── ManifestError    a manifest that does not describe its files
 │   └── JournalError     a journal that cannot be read
 ├── StorageError         the lake's root cannot be read or written
+│   └── MissingError     an object that is not there, or not any more
 └── FeedError            an exchange that refuses what was asked
 """
 
@@ -47,6 +48,10 @@ class JournalError(DataError):
 
 class StorageError(FluxForgeError):
     """The lake's root cannot be read or written."""
+
+
+class MissingError(StorageError, FileNotFoundError):
+    """An object that is not there, or not any more."""
 
 
 class FeedError(FluxForgeError):

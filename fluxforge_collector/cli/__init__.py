@@ -27,6 +27,7 @@ SUMMARIES = {
     "prune": "Delete processed partitions of removed instruments or dates.",
     "query": "Read a dataset: table, CSV, JSON, Parquet or SQL.",
     "retention": "Show, or delete, what the retention rules name.",
+    "sync": "Bring a lake's closed files into a bucket, or out of it.",
 }
 
 

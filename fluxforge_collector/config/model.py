@@ -24,6 +24,32 @@ class Lake(Section):
     root: str = Field("./lake", min_length=1, description="directory of the lake")
 
 
+class Storage(Section):
+    """How a bucket is reached. Without keys here, they come from the environment, a profile or the machine's role."""
+
+    endpoint: str | None = Field(
+        None, pattern=r"^https?://[^/\s]+$", description="address of an S3-compatible store; null is Amazon's"
+    )
+    region: str | None = Field(None, min_length=1, description="region; null takes the environment's, else us-east-1")
+    path_style: bool | None = Field(
+        None, description="whether the bucket stands in the path; null: yes where an endpoint is named"
+    )
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+    session_token: SecretStr | None = None
+    profile: str | None = Field(None, min_length=1, description="profile of the AWS configuration to take keys from")
+    connect_timeout_seconds: float = Field(5.0, gt=0, description="longest wait for a connection, s")
+    read_timeout_seconds: float = Field(60.0, gt=0, description="longest silence of an answer, s")
+    attempts: int = Field(5, ge=1, le=20, description="tries of a request before it counts as failed")
+    workers: int = Field(8, ge=1, le=64, description="transfers at the same time")
+
+    @model_validator(mode="after")
+    def _keys_come_together(self) -> Self:
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("access_key and secret_key come together")
+        return self
+
+
 class Ingestion(Section):
     """How records reach the disk."""
 
@@ -183,6 +209,16 @@ class Retention(Section):
         return self
 
 
+class Sync(Section):
+    """The other side that `fluxforge sync` and the daily `cloud_sync` job keep in step with the lake."""
+
+    remote: str | None = Field(None, min_length=1, description="s3://bucket/prefix, or a directory; null: no daily run")
+    include: tuple[str, ...] = Field((), description="patterns of keys to copy; empty is all")
+    exclude: tuple[str, ...] = Field((), description="patterns of keys not to copy")
+    delete: bool = Field(default=False, description="whether parts there that the lake has replaced are deleted")
+    hour: int = Field(4, ge=0, le=23, description="UTC hour of the daily run")
+
+
 class Checks(Section):
     """When the asset checks warn."""
 
@@ -204,11 +240,13 @@ class Config(Section):
     """The whole configuration."""
 
     lake: Lake = Lake()
+    storage: Storage = Storage()
     ingestion: Ingestion = Ingestion()
     exchanges: dict[str, Exchange] = Field(default_factory=dict)
     etl: Etl = Etl()
     compaction: Compaction = Compaction()
     retention: Retention = Retention()
+    sync: Sync = Sync()
     checks: Checks = Checks()
     metrics: Metrics = Metrics()
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -1,0 +1,76 @@
+"""What only a bucket can get wrong: each refusal is one clear error, and what is damaged is never taken for good."""
+
+import socket
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from fluxforge_collector.errors import MissingError, StorageError
+from fluxforge_collector.storage.s3 import S3Store
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"secret_key": "wrong"}, "the secret key does not fit"),
+        ({"access_key": "nobody:here"}, "access key is not known|does not fit|permission denied"),
+        ({"region": "eu-central-1"}, "the region is not the bucket's"),
+        ({"access_key": "test:reader", "secret_key": "reading"}, "permission denied"),
+        ({"profile": "of-nobody", "access_key": None, "secret_key": None}, "of-nobody"),
+    ],
+    ids=["secret", "access", "region", "rights", "profile"],
+)
+def test_a_refusal_is_one_clear_error(s3_server, changes, said):
+    store = S3Store(s3_server.settings(**changes), s3_server.shared, "refused")
+    for touch in (store.check, lambda: store.put("k", b"x")):
+        with pytest.raises(StorageError, match=said) as caught:
+            touch()
+        assert "testing" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert S3Store(s3_server.settings(), s3_server.shared, "refused").head("k") is None
+
+
+def test_a_missing_bucket_says_so(s3_server):
+    with pytest.raises(StorageError, match="there is no such bucket"):
+        S3Store(s3_server.settings(), "not-made").check()
+
+
+def test_an_endpoint_that_is_down_says_so(s3_server):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    store = S3Store(s3_server.settings(endpoint=endpoint, attempts=1), "any")
+    with pytest.raises(StorageError, match="cannot be reached"):
+        store.check()
+
+
+def test_an_object_changed_behind_our_back_is_not_believed(s3_store, tmp_path):
+    s3_store.put("k", b"what was sent")
+    sent = s3_store.client.head_object(Bucket=s3_store.bucket, Key=f"{s3_store.prefix}/k")["Metadata"]
+    s3_store.client.put_object(Bucket=s3_store.bucket, Key=f"{s3_store.prefix}/k", Body=b"what was sane", Metadata=sent)
+    for touch in (lambda: s3_store.get("k"), lambda: s3_store.fetch("k", tmp_path / "k")):
+        with pytest.raises(StorageError, match="not what its checksum says"):
+            touch()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_probe_finds_that_this_server_judges_conditions(s3_store):
+    assert s3_store.judges_conditions()
+    assert not list(s3_store.list())
+
+
+def test_keys_never_show(s3_server, s3_store):
+    assert "testing" not in repr(s3_store) + str(s3_store) + repr(s3_server.settings()) + str(s3_server.settings())
+
+
+def test_parquet_is_read_by_pyarrow_and_polars(s3_store, tmp_path):
+    pl.DataFrame({"a": [1, 2, 3]}).write_parquet(tmp_path / "f.parquet")
+    s3_store.send(tmp_path / "f.parquet", "f.parquet")
+    assert pq.read_table(s3_store.open_input("f.parquet"))["a"].to_pylist() == [1, 2, 3]
+    read = pl.scan_parquet(f"{s3_store}/f.parquet", storage_options=s3_store.scan_options()).collect()
+    assert read["a"].to_list() == [1, 2, 3]
+    with pytest.raises(FileNotFoundError):
+        s3_store.open_input("g.parquet")
+    with pytest.raises(MissingError):
+        s3_store.get("g.parquet")
