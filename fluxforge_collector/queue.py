@@ -50,6 +50,7 @@ class RecordQueue:
         self._max_bytes = max_bytes
         self._next_seq = next_seq
         self._tally = tally
+        tally.queue_limit_records, tally.queue_limit_bytes = maxsize, max_bytes
         self._waiting: dict[Channel, deque[_Slot]] = {
             channel: deque() for channel in (Channel.TRADES, Channel.ORDERBOOK, Channel.TICKER, Channel.GAPS)
         }

@@ -23,6 +23,7 @@ SUMMARIES = {
     "demo": "Run everything, offline: exchange, collector, Dagster, bars.",
     "exchange": "Run the simulated exchange.",
     "features": "Show the feature catalogue.",
+    "health": "Say what is well and what is not, since when; exit code 0, 1 or 2.",
     "plot": "Plot mid, bars, features or depth.",
     "prune": "Delete processed partitions of removed instruments or dates.",
     "query": "Read a dataset: table, CSV, JSON, Parquet or SQL.",

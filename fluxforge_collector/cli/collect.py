@@ -9,20 +9,19 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from fluxforge_collector.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from fluxforge_collector.config.model import Config
     from fluxforge_collector.metrics import Tally
     from fluxforge_collector.service import CollectReport
 
 _SOURCES = ("ccxt",)
+_LOOK_S = 5.0
 
 
 @click.command("collect")
@@ -36,6 +35,7 @@ def command(file: Path | None, sources: str, seconds: float | None, *, as_json: 
     Ctrl-C or SIGTERM stops in order, with everything sealed; a second one ends at once, and the next start recovers.
     """
     from fluxforge_collector.config.load import load_config
+    from fluxforge_collector.logs import set_up_logging
 
     check_sources(sources)
     config = load_config(file)
@@ -52,24 +52,6 @@ def check_sources(sources: str) -> None:
             raise ConfigError("the native Coinbase collector is not available yet", "use --sources ccxt")
         if source not in _SOURCES:
             raise ConfigError(f"there is no source {source!r}", f"choose from {', '.join(_SOURCES)}")
-
-
-def set_up_logging(level: str, *, human: bool) -> None:
-    """Log to standard error: for people on a terminal, as JSON lines otherwise."""
-    import structlog
-
-    renderer: Any = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if human else [structlog.processors.dict_tracebacks]),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        # looked up at each use: the live table stands in for standard error while it is shown
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
 
 
 def summary(report: CollectReport) -> str:
@@ -96,7 +78,7 @@ def _run(config: Config, seconds: float | None, *, is_live: bool) -> CollectRepo
     async def run() -> CollectReport:
         stop, tally = asyncio.Event(), Tally()
         _stop_on_signals(stop)
-        screen = asyncio.create_task(_show(tally)) if is_live else None
+        screen = asyncio.create_task(_show(tally, config)) if is_live else None
         try:
             return await collect(config, seconds=seconds, stop=stop, tally=tally)
         finally:
@@ -120,35 +102,25 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, on_signal)
 
 
-async def _show(tally: Tally) -> None:
+async def _show(tally: Tally, config: Config) -> None:
     """Keep a table of the collector's numbers on the terminal."""
     from rich.console import Console
     from rich.live import Live
 
-    began = time.monotonic()
+    from fluxforge_collector.cli.screen import screen
+    from fluxforge_collector.health.lake import LakeState, look
+
+    began_s, lake, looked_s = time.time(), None, 0.0
+
+    def seen() -> LakeState | None:
+        try:
+            return look(config.root)
+        except OSError:
+            return None
+
     with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
         while True:
-            live.update(table(tally, time.monotonic() - began), refresh=True)
+            if time.time() - looked_s > _LOOK_S:
+                lake, looked_s = await asyncio.to_thread(seen), time.time()
+            live.update(screen(tally, lake, began_s=began_s, now_s=time.time()), refresh=True)
             await asyncio.sleep(1)
-
-
-def table(tally: Tally, seconds: float) -> Table:
-    """The collector's numbers, a row per exchange."""
-    from rich.table import Table
-
-    shown = Table(title=f"collecting for {seconds:.0f} s, {tally.queue_records} queued, {tally.segments} segments")
-    for heading in ("exchange", "frames", "books", "trades", "tickers", "gaps", "reconnects", "lag"):
-        shown.add_column(heading, justify="left" if heading == "exchange" else "right")
-    for exchange, account in tally.account().items():
-        counts = [tally.records[exchange, channel] for channel in ("orderbook", "trades", "ticker")]
-        gaps = sum(count for (of, _), count in tally.gaps.items() if of == exchange)
-        lag_ms = tally.lag_ms.get((exchange, "orderbook"))
-        shown.add_row(
-            exchange,
-            f"{account['received']:,}",
-            *(f"{count:,}" for count in counts),
-            str(gaps),
-            str(tally.reconnects[exchange]),
-            "" if lag_ms is None else f"{lag_ms:.0f} ms",
-        )
-    return shown

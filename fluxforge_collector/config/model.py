@@ -236,6 +236,24 @@ class Metrics(Section):
     port: int = Field(9108, ge=0, le=65535, description="0 takes a free port")
 
 
+class Health(Section):
+    """When `fluxforge health` calls something degraded, or the collector down."""
+
+    heartbeat_seconds: float = Field(30.0, gt=0, description="age of a collector's last sign of life: it is down")
+    orderbook_seconds: float = Field(60.0, gt=0, description="silence of an order book stream, s")
+    trades_seconds: float = Field(3600.0, gt=0, description="silence of a trades stream, s")
+    ticker_seconds: float = Field(600.0, gt=0, description="silence of a ticker stream, s")
+    queue_share: float = Field(0.5, gt=0, le=1, description="share of the queue that is filled")
+    waiting_seconds: float = Field(900.0, gt=0, description="age of the oldest segment that waits for a run, s")
+    min_free_mb: int = Field(1024, ge=0, description="space left on the lake's disk, MiB")
+    quarantine_hours: float = Field(24.0, ge=0, description="hours for which a file put aside is told of, h")
+    daemon_seconds: float = Field(120.0, gt=0, description="age of the last heartbeat of Dagster's daemon, s")
+
+    def silence_seconds(self, channel: str) -> float:
+        """The longest silence of a stream of a channel that is no fault."""
+        return {"orderbook": self.orderbook_seconds, "trades": self.trades_seconds}.get(channel, self.ticker_seconds)
+
+
 class Config(Section):
     """The whole configuration."""
 
@@ -249,6 +267,7 @@ class Config(Section):
     sync: Sync = Sync()
     checks: Checks = Checks()
     metrics: Metrics = Metrics()
+    health: Health = Health()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("exchanges")

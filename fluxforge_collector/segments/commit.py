@@ -177,7 +177,7 @@ def seal_segment(
     )
     for channel, read in sealed.items():
         if read.damage:
-            _log.warning("journal_damaged", segment=segment_id, channel=channel, damage=read.damage)
+            _log.warning("journal damaged", segment=segment_id, channel=channel, damage=read.damage)
     write_manifest(paths.ready_manifest(segment_id), manifest)
     return manifest
 

@@ -172,6 +172,10 @@ class SourcePaths:
         """The file a living collector holds locked."""
         return self.active_dir / f".{_component(collector)}.lock"
 
+    def heartbeat(self, collector: str) -> Path:
+        """The sign of life a collector leaves every few seconds."""
+        return self.active_dir / f".{_component(collector)}.heartbeat.json"
+
     def journal(self, channel: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> Path:
         """The journal being written."""
         return self.active_dir / _component(channel) / _file(segment_id, form.journal_suffix)

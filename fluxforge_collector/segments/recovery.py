@@ -112,7 +112,7 @@ def _recover_segment(
         pattern = f"*/segment_{segment_id}.{form.journal_suffix}"
         others = [journal for journal in paths.active_dir.glob(pattern) if journal.stat().st_size]
         if header is None and not others:
-            _log.info("never_begun", segment=segment_id)
+            _log.info("never begun", segment=segment_id)
         else:
             ending = _ending(paths, orphan, orphans, clock)
             manifest = seal_segment(paths, segment_id, form, header.known if header else {}, ending, ingestion)

@@ -14,9 +14,10 @@ from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import ConfigError, FeedError, StorageError
 from fluxforge_collector.exchanges.ccxt_exchange import CcxtExchange, check_known, streams_of
 from fluxforge_collector.exchanges.surroundings import Ends
-from fluxforge_collector.health import serve_health
+from fluxforge_collector.health.exposition import registry_of
+from fluxforge_collector.health.http import Shown, serve_health
 from fluxforge_collector.instruments import Instrument
-from fluxforge_collector.metrics import Tally, registry_of
+from fluxforge_collector.metrics import Tally
 from fluxforge_collector.queue import RecordQueue
 from fluxforge_collector.records import GapRecord
 from fluxforge_collector.segments.commit import Known
@@ -24,6 +25,7 @@ from fluxforge_collector.segments.names import SourcePaths
 from fluxforge_collector.segments.recovery import recover
 from fluxforge_collector.segments.writer import SegmentWriter
 from fluxforge_collector.service.absence import ClockGuard, last_manifest, start_of
+from fluxforge_collector.service.heart import Heart
 from fluxforge_collector.service.report import CollectReport, report_of
 from fluxforge_collector.service.writing import Writing
 
@@ -52,8 +54,8 @@ async def collect(
     for exchange in config.exchanges:
         check_known(exchange)
     clock, tally = clock or SystemClock(), tally or Tally()
-    collector = _Collector(config, clock, tally)
-    return await collector.run(seconds, stop or asyncio.Event())
+    with structlog.contextvars.bound_contextvars(collector=config.ingestion.collector, source=SOURCE):
+        return await _Collector(config, clock, tally).run(seconds, stop or asyncio.Event())
 
 
 class _Collector:
@@ -84,11 +86,16 @@ class _Collector:
         writing = Writing(self._queue, writer, self._clock, self._tally)
         guard = ClockGuard(self._clock, self._instruments, put=self._put_gap, next_seq=self._next_seq)
         writing.on_rotated, writing.on_ending = guard.settle, self._checkpoint
-        registry = registry_of(self._tally, self._clock.capture_us)
+        heart = self._heart(writing)
         grace_s = self._config.ingestion.shutdown_grace_seconds
-        tasks = {asyncio.create_task(writing.run(), name="writing"), asyncio.create_task(self._feed(), name="feeds")}
+        shown = Shown(registry_of(heart.seen), heart.why_not_alive, heart.why_not_ready)
+        tasks = {
+            asyncio.create_task(writing.run(), name="writing"),
+            asyncio.create_task(self._feed(), name="feeds"),
+            asyncio.create_task(heart.run(), name="heart"),
+        }
         try:
-            async with serve_health(self._config.metrics, registry, lambda: self._why_not_ready(writing)) as address:
+            async with serve_health(self._config.metrics, shown) as address:
                 if address:
                     log.info("metrics served", address=address)
                 await _until(stop, seconds, tasks)
@@ -97,6 +104,7 @@ class _Collector:
                 async with asyncio.timeout(grace_s):
                     await _cancel(tasks)
                     await writing.finish()
+                await heart.beat(stopped=True)
             except TimeoutError:
                 raise StorageError(
                     f"the last segment was not sealed within {grace_s:g} s", "it is sealed at the next start"
@@ -145,10 +153,20 @@ class _Collector:
         self._tally.refused.append(what)
         log.error("refused", what=what)
 
-    def _why_not_ready(self, writing: Writing) -> str | None:
-        if writing.why_stopped:
-            return writing.why_stopped
-        return None if self._tally.records else "no record yet"
+    def _heart(self, writing: Writing) -> Heart:
+        asked = [
+            (name, stream.symbol, stream.channel)
+            for name, settings in self._config.exchanges.items()
+            for stream in streams_of(settings)
+        ]
+        return Heart(
+            self._config,
+            {SOURCE: asked},
+            self._clock,
+            self._tally,
+            whys_stopped=lambda: [writing.why_stopped] if writing.why_stopped else [],
+            quiet_s=lambda: writing.quiet_s,
+        )
 
 
 async def _until(stop: asyncio.Event, seconds: float | None, tasks: set[asyncio.Task[None]]) -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from fluxforge_collector.clock import Clock
 from fluxforge_collector.errors import DataError, InstrumentError, StorageError
-from fluxforge_collector.metrics import Tally
+from fluxforge_collector.metrics import Durations, Tally
 from fluxforge_collector.queue import RecordQueue
 from fluxforge_collector.reconnect import Backoff
 from fluxforge_collector.segments.manifest import Manifest
@@ -36,27 +36,31 @@ class Writing:
         self.on_ending: Callable[[int], None] = lambda _: None
         self.on_rotated: Callable[[], None] = lambda: None
         self.why_stopped: str | None = None
+        self._moved_s = clock.monotonic()
+
+    @property
+    def quiet_s(self) -> float:
+        """Seconds since it last moved, or last heard from the disk."""
+        return self._clock.monotonic() - self._moved_s
 
     async def run(self) -> None:
         """Write until cancelled; what is in the queue then is left to `finish`."""
         while True:
+            self._moved_s = self._clock.monotonic()
             self._append(await self._queue.get_batch(_BATCH))
             if self._writer.is_rotation_due():
                 await self._rotate()
                 self.on_rotated()
             elif self._writer.is_flush_due():
-                began = self._clock.monotonic()
-                await self._persist(self._writer.flush)
-                self._tally.flushes += 1
-                self._tally.flush_seconds += self._clock.monotonic() - began
+                await self._persist(self._writer.flush, self._tally.flushes)
 
     async def finish(self) -> Manifest:
         """Write what is left and seal the last segment."""
         while self._writer.is_rotation_due():
             await self._rotate()
         self._append(self._queue.take())
-        manifest: Manifest = await self._persist(self._writer.close)
-        self._tally.segments += 1
+        manifest: Manifest = await self._persist(self._writer.close, self._tally.seals)
+        self._count(manifest)
         return manifest
 
     async def _rotate(self) -> None:
@@ -64,8 +68,13 @@ class Writing:
         self.on_ending(min(self._clock.capture_us(), self._writer.to_us - 1))
         # everything captured before the segment's end is in the queue by now
         self._append(self._queue.take())
-        await self._persist(self._writer.rotate)
+        self._count(await self._persist(self._writer.rotate, self._tally.seals))
+
+    def _count(self, manifest: Manifest) -> None:
         self._tally.segments += 1
+        for channel, entry in manifest.channels.items():
+            self._tally.sealed_rows[manifest.source, channel] += entry.rows
+            self._tally.sealed_bytes[manifest.source, channel] += entry.bytes
 
     def _append(self, records: list[Any]) -> None:
         try:
@@ -73,10 +82,11 @@ class Writing:
         except (DataError, InstrumentError) as error:
             log.warning("record not kept", why=str(error))
 
-    async def _persist(self, action: Callable[[], Any]) -> Any:
+    async def _persist(self, action: Callable[[], Any], durations: Durations) -> Any:
         """Run a blocking call of the writer until the disk takes it; never two at once, even when cancelled."""
         backoff = Backoff()
         while True:
+            self._moved_s = began_s = self._clock.monotonic()
             call = asyncio.ensure_future(asyncio.to_thread(action))
             try:
                 result = await asyncio.shield(call)
@@ -92,4 +102,5 @@ class Writing:
                 await asyncio.sleep(delay_s)
             else:
                 self.why_stopped = None
+                durations.add(self._clock.monotonic() - began_s)
                 return result

@@ -11,9 +11,8 @@ import yaml
 from click.testing import CliRunner
 
 from fluxforge_collector.cli import main
-from fluxforge_collector.cli.collect import check_sources, command, summary, table
+from fluxforge_collector.cli.collect import check_sources, command, summary
 from fluxforge_collector.errors import ConfigError
-from fluxforge_collector.metrics import Outcome, Tally
 from fluxforge_collector.service import CollectReport
 from fluxforge_collector.simulator import Simulator, SimulatorOptions
 
@@ -77,11 +76,3 @@ def test_the_report_in_a_line():
     assert summary(report) == (
         "2.0 s: 10 frames, 1,234 orderbook; 1 segments, 0 reconnects, 0 records lost; gaps: 1 sequence"
     )
-
-
-def test_the_live_table_has_a_row_per_exchange():
-    tally = Tally()
-    for exchange in ("okx", "binanceus"):
-        tally.frames[exchange, Outcome.STATES] = 5
-        tally.records[exchange, "orderbook"] = 5
-    assert table(tally, 3.0).row_count == 2

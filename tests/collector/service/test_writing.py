@@ -4,13 +4,26 @@ import asyncio
 import itertools
 
 import pytest
+from support.market import HandClock
 
 from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.errors import DataError, StorageError
 from fluxforge_collector.metrics import Tally
 from fluxforge_collector.queue import RecordQueue
 from fluxforge_collector.records import BookRecord, GapReason, GapRecord
+from fluxforge_collector.segments.manifest import ChannelEntry, InstrumentEntry, Manifest
+from fluxforge_collector.segments.names import new_segment_id
 from fluxforge_collector.service.writing import Writing
+
+SEALED = Manifest(
+    id=(segment := new_segment_id(5, "c1")), source="x", collector="c1", from_us=5, to_us=6, final=True,
+    channels={
+        "trades": ChannelEntry(
+            file=f"segment_{segment}.parquet", rows=3, bytes=90, sha256="0",
+            instruments={"x:A": InstrumentEntry(rows=3, first_us=5, last_us=5)},
+        ),
+    },
+)  # fmt: skip
 
 
 class FullDisk:
@@ -40,7 +53,7 @@ class FullDisk:
 
     def close(self):
         self.flush()
-        return "the last manifest"
+        return SEALED
 
 
 def book(at, symbol="A"):
@@ -91,6 +104,16 @@ async def test_a_record_that_cannot_be_kept_does_not_stop_the_others(queue, tall
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     queue.put(book(3))
-    assert await writing.finish() == "the last manifest"
+    assert await writing.finish() is SEALED
     assert [record.capture_us for record in writer.flushed] == [1, 2, 3]
     assert tally.segments == 1
+    assert (tally.sealed_rows, tally.sealed_bytes) == ({("x", "trades"): 3}, {("x", "trades"): 90})
+    assert tally.seals.total == 1
+
+
+@pytest.mark.asyncio
+async def test_it_says_how_long_it_has_stood_still(queue, tally):
+    clock = HandClock(0)
+    writing = Writing(queue, FullDisk(), clock, tally)
+    clock.now_us = 200_000_000
+    assert writing.quiet_s == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -11,29 +12,40 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from fluxforge_collector.config.model import Metrics
 from fluxforge_collector.errors import ConfigError
 
-WhyNotReady = Callable[[], str | None]
+Reasons = Callable[[], list[str]]
 
 
-def _application(registry: CollectorRegistry, why_not_ready: WhyNotReady) -> web.Application:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is served: the metrics, and why the collector is not alive or not ready, empty where it is."""
+
+    registry: CollectorRegistry
+    why_not_alive: Reasons
+    why_not_ready: Reasons
+
+
+def _application(shown: Shown) -> web.Application:
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=generate_latest(shown.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def live(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+        return _probe(shown.why_not_alive())
 
     async def ready(_: web.Request) -> web.Response:
-        why = why_not_ready()
-        return web.Response(text=f"{why or 'ok'}\n", status=503 if why else 200)
+        return _probe(shown.why_not_ready())
 
     application = web.Application()
     application.add_routes([web.get("/metrics", metrics), web.get("/livez", live), web.get("/readyz", ready)])
     return application
 
 
+def _probe(why_not: list[str]) -> web.Response:
+    """200 and `ok`, or 503 and a reason per line."""
+    return web.Response(text="\n".join([*why_not, ""]) if why_not else "ok\n", status=503 if why_not else 200)
+
+
 @asynccontextmanager
-async def serve_health(
-    settings: Metrics, registry: CollectorRegistry, why_not_ready: WhyNotReady
-) -> AsyncIterator[str | None]:
+async def serve_health(settings: Metrics, shown: Shown) -> AsyncIterator[str | None]:
     """Serve while entered; gives the address, None where it is switched off.
 
     Raises: ConfigError where the port cannot be had.
@@ -41,7 +53,7 @@ async def serve_health(
     if not settings.enabled:
         yield None
         return
-    runner = web.AppRunner(_application(registry, why_not_ready), access_log=None)
+    runner = web.AppRunner(_application(shown), access_log=None)
     await runner.setup()
     try:
         try:

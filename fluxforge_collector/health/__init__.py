@@ -1,0 +1,1 @@
+"""How the collector shows itself, and how whoever watches judges it: metrics, probes, a sign of life, findings."""

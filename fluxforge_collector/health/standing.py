@@ -1,0 +1,45 @@
+"""Judging what stands in the lake: segments that wait for a run, files put aside, space on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fluxforge_collector.config.model import Config, Health
+from fluxforge_collector.health.finding import Finding, Level, duration
+from fluxforge_collector.health.lake import LakeState, look
+
+_MIB = 1 << 20
+
+
+def check(config: Config, now_us: int) -> list[Finding]:
+    """What a look at the lake says."""
+    try:
+        state = look(config.root)
+    except OSError as error:
+        why = error.strerror or str(error)
+        return [Finding(Level.DOWN, "lake", f"{config.root} cannot be looked at: {why}; see lake.root")]
+    return [_disk(state, config.health), *_waiting(state, config.health, now_us), *_quarantined(state, config, now_us)]
+
+
+def _disk(state: LakeState, limits: Health) -> Finding:
+    free_mb, share = state.disk_free_bytes / _MIB, state.disk_free_bytes / max(state.disk_size_bytes, 1)
+    level = Level.DEGRADED if free_mb < limits.min_free_mb else Level.HEALTHY
+    return Finding(level, "disk", f"{free_mb / 1024:,.1f} GiB free, {share:.0%}")
+
+
+def _waiting(state: LakeState, limits: Health, now_us: int) -> Iterator[Finding]:
+    for (source, stage), waiting in state.waiting.items():
+        text, level = "none", Level.HEALTHY
+        if waiting.oldest_us is not None:
+            age_s = (now_us - waiting.oldest_us) / 1e6
+            text = f"{waiting.segments:,}, the oldest began {duration(age_s)} ago"
+            level = Level.DEGRADED if age_s > limits.waiting_seconds else Level.HEALTHY
+        yield Finding(level, f"segments of {source} in {stage}", text, waiting.oldest_us)
+
+
+def _quarantined(state: LakeState, config: Config, now_us: int) -> Iterator[Finding]:
+    for source, quarantined in state.quarantined.items():
+        newest_us = quarantined.newest_us
+        is_new = newest_us is not None and now_us - newest_us < config.health.quarantine_hours * 3.6e9
+        text = f"{quarantined.files:,} files, see raw/quarantine/{source}" if quarantined.files else "empty"
+        yield Finding(Level.DEGRADED if is_new else Level.HEALTHY, f"quarantine of {source}", text, newest_us)
