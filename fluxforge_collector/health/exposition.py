@@ -6,10 +6,10 @@ Values are read from the tally when they are asked for, so that counting stays c
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import accumulate
+from itertools import accumulate, product
 from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -19,9 +19,11 @@ from prometheus_client.registry import Collector
 from fluxforge_collector import __version__
 from fluxforge_collector.health.lake import LakeState
 from fluxforge_collector.metrics import DURATION_BOUNDS_S, Durations, Tally
+from fluxforge_collector.records import Channel, GapReason
 
 PREFIX = "fluxforge_"
 STREAM = ("exchange", "symbol", "channel")
+BRONZE_CHANNELS = (Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER)
 
 
 @dataclass(slots=True)
@@ -55,6 +57,18 @@ class Declared:
         return f"{PREFIX}{self.name}{'_total' if self.kind == 'counter' else ''}"
 
 
+def _from_zero(seen: Seen, counted: Values, second: Iterable[str]) -> Values:
+    """Counts by exchange and something else, with a zero for what has not happened yet: a rate needs it."""
+    exchanges = {exchange for exchange, _, _ in seen.tally.asked_us}
+    return dict.fromkeys(product(sorted(exchanges), second), 0) | dict(counted)
+
+
+def _reconnects(seen: Seen) -> Values:
+    reconnects = seen.tally.reconnects
+    exchanges = {exchange for exchange, _, _ in seen.tally.asked_us} | reconnects.keys()
+    return {(exchange,): reconnects[exchange] for exchange in sorted(exchanges)}
+
+
 def _ages(seen: Seen) -> Values:
     now_us, tally = seen.now_us(), seen.tally
     since = tally.asked_us | tally.last_us
@@ -84,11 +98,12 @@ METRICS = (
     Declared("frame_bytes", "counter", "Characters of frames received; bytes, as frames are ASCII.", ("exchange",),
              lambda s: {(k,): v for k, v in s.tally.frame_bytes.items()}),
     Declared("records", "counter", "Records made.", ("exchange", "channel"), lambda s: s.tally.records),
-    Declared("gaps", "counter", "Gap rows written.", ("exchange", "reason"), lambda s: s.tally.gaps),
+    Declared("gaps", "counter", "Gap rows written.", ("exchange", "reason"),
+             lambda s: _from_zero(s, s.tally.gaps, GapReason)),
     Declared("lost_records", "counter", "Records given up by a full queue; a gap row tells of each.",
-             ("exchange", "channel"), lambda s: s.tally.lost),
+             ("exchange", "channel"), lambda s: _from_zero(s, s.tally.lost, BRONZE_CHANNELS)),
     Declared("reconnects", "counter", "Connections replaced.", ("exchange",),
-             lambda s: {(k,): v for k, v in s.tally.reconnects.items()}),
+             _reconnects),
     Declared("refused", "gauge", "Exchanges, channels and symbols that can never be had as configured.", (),
              lambda s: {(): len(s.tally.refused)}),
     Declared("lag_seconds", "gauge", "Capture time minus the exchange's time, of the last record.",

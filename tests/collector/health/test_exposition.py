@@ -61,6 +61,13 @@ def test_a_stream_that_never_came_ages_since_it_was_asked_for():
     assert samples()["fluxforge_last_seen_age_seconds"][stream] == 9
 
 
+def test_what_has_not_happened_yet_is_zero_so_that_its_first_time_is_a_rise():
+    found = samples()
+    assert found["fluxforge_gaps_total"][("exchange", "okx"), ("reason", "sequence")] == 0
+    assert found["fluxforge_lost_records_total"][("channel", "trades"), ("exchange", "okx")] == 0
+    assert found["fluxforge_reconnects_total"] == {(("exchange", "okx"),): 1}
+
+
 def test_a_histogram_counts_up_to_and_including_its_bounds():
     buckets = {dict(labels)["le"]: value for labels, value in samples()["fluxforge_flush_seconds_bucket"].items()}
     assert (buckets["0.005"], buckets["0.01"], buckets["0.025"], buckets["10.0"], buckets["+Inf"]) == (1, 2, 3, 3, 4)
