@@ -19,10 +19,10 @@ class Outcome(StrEnum):
     BEFORE_SNAPSHOT = "before_snapshot"  # merged into the first state of a connection
     RESYNC = "resync"  # came while the book was being fetched anew, inside a gap
     STALE_UPDATE = "stale_update"  # older than the state already kept
-    DUPLICATE = "duplicate"  # a trade already kept
+    DUPLICATE = "duplicate"  # a trade already kept, or a whole message that came twice
     NOT_ASKED = "not_asked"
     BAD_FRAME = "bad_frame"
-    AFTER_ERROR = "after_error"  # read from a connection already given up, inside a gap
+    AFTER_ERROR = "after_error"  # read from a connection that is given up, inside a gap
     AFTER_STOP = "after_stop"
 
 

@@ -11,6 +11,7 @@ import structlog
 from ccxt.base.errors import NetworkError
 
 from fluxforge_collector.config.model import Exchange
+from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.recorder import Recorder
 from fluxforge_collector.exchanges.surroundings import Connection
@@ -60,6 +61,7 @@ class Feed:
         self._groups = groups
         self._settings = settings
         self._refuse = refuse
+        self._singly = dialect_of(recorder.exchange).singly
         self._patience: dict[str | Stream, int] = {}
         self._log = log.bind(exchange=recorder.exchange)
 
@@ -84,9 +86,10 @@ class Feed:
         """Keep a group open with one plural call where ccxt has it, otherwise each stream with its own."""
         channel = group[0].channel
         has, calls = self._exchange.has, CALLS[channel]
-        if has.get(calls.many[0]):
+        is_one_known = bool(has.get(calls.one[0]))
+        if has.get(calls.many[0]) and not (is_one_known and channel in self._singly):
             tasks.create_task(self._keep(tasks, group, calls.many[1]))
-        elif has.get(calls.one[0]):
+        elif is_one_known:
             for stream in group:
                 tasks.create_task(self._keep(tasks, (stream,), calls.one[1]))
         else:

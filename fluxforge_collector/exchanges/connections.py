@@ -35,7 +35,7 @@ class Connections:
             if stream in self._streams and stream not in connection.streams:
                 connection.streams.add(stream)
                 seen = self._streams[stream]
-                seen.wire_id, seen.is_synced, seen.seen_s = None, False, self._ends.clock.monotonic()
+                seen.is_synced, seen.seen_s = False, self._ends.clock.monotonic()
 
     def connected(self, connection: Connection) -> None:
         """A connection stands; one to an address that was connected before is a reconnect."""

@@ -2,58 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fluxforge_collector.records import Channel
-from fluxforge_collector.sequence import READERS, Reader
 
 
 class Acknowledgement(NamedTuple):
-    """An exchange has said that a subscription stands; None means every channel, every market of the connection."""
+    """An exchange has said that a subscription stands; None means every channel, every market of the connection.
+
+    `market` is the exchange's own id, or its symbol where it says that.
+    """
 
     channel: Channel | None
     market: str | None
 
 
-Acknowledges = Callable[[Any], Acknowledgement | None]
+Acknowledges = Callable[[Any], Iterable[Acknowledgement]]
+
+_ALL = (Acknowledgement(None, None),)
 
 
-def _any_message(_message: Any) -> Acknowledgement | None:
-    return Acknowledgement(None, None)
+def _any_message(_message: Any) -> Iterable[Acknowledgement]:
+    return _ALL
 
 
-def _binance_acknowledges(message: Any) -> Acknowledgement | None:
+def _no_message(_message: Any) -> Iterable[Acknowledgement]:
+    return ()
+
+
+def _binance_acknowledges(message: Any) -> Iterable[Acknowledgement]:
     is_answer = isinstance(message, Mapping) and "id" in message and message.get("result", 0) is None
-    return Acknowledgement(None, None) if is_answer else None
+    return _ALL if is_answer else ()
 
 
 _OKX_CHANNELS = {"books": Channel.ORDERBOOK, "trades": Channel.TRADES, "tickers": Channel.TICKER}
 
 
-def _okx_acknowledges(message: Any) -> Acknowledgement | None:
+def _okx_acknowledges(message: Any) -> Iterable[Acknowledgement]:
     if not isinstance(message, Mapping) or message.get("event") != "subscribe":
-        return None
+        return ()
     arg = message.get("arg") or {}
     channel = _OKX_CHANNELS.get(arg.get("channel", ""))
-    return Acknowledgement(channel, arg.get("instId")) if channel else None
+    return (Acknowledgement(channel, arg.get("instId")),) if channel else ()
+
+
+_KRAKEN_CHANNELS = {"book": Channel.ORDERBOOK, "trade": Channel.TRADES, "ticker": Channel.TICKER}
+
+
+def _kraken_acknowledges(message: Any) -> Iterable[Acknowledgement]:
+    if not isinstance(message, Mapping) or message.get("method") != "subscribe" or not message.get("success"):
+        return ()
+    result = message.get("result") or {}
+    channel = _KRAKEN_CHANNELS.get(result.get("channel", ""))
+    return (Acknowledgement(channel, result.get("symbol")),) if channel else ()
+
+
+_COINBASE_CHANNELS = {"level2": Channel.ORDERBOOK, "market_trades": Channel.TRADES, "ticker": Channel.TICKER}
+
+
+def _coinbase_acknowledges(message: Any) -> Iterable[Acknowledgement]:
+    """Every subscription of the connection is listed each time; a `-USDC` product under its `-USD` name."""
+    if not isinstance(message, Mapping) or message.get("channel") != "subscriptions":
+        return
+    for event in message["events"]:
+        for name, products in event["subscriptions"].items():
+            channel = _COINBASE_CHANNELS.get(name)
+            for product in products if channel else ():
+                yield Acknowledgement(channel, product)
+                if product.endswith("-USD"):
+                    yield Acknowledgement(channel, f"{product}C")
 
 
 @dataclass(frozen=True)
 class Dialect:
     """An exchange's own ways.
 
-    `read` gives the updates of a message where the wire carries continuity. `is_full_diff`: updates reach deeper than
-    the snapshot, so ccxt's cut of the live book would lose true levels; elsewhere the feed has a fixed depth, below
-    which old levels would linger. `aliases` maps the end of a symbol asked for to the end of the one delivered.
+    `is_full_diff`: updates reach deeper than the snapshot, so ccxt's cut of the live book would lose true levels;
+    elsewhere the feed has a fixed depth, below which old levels would linger. `aliases` maps the end of a symbol asked
+    for to the end of the one delivered. `singly` are the channels whose call for many symbols brings less than the call
+    for one.
     """
 
-    read: Reader | None = None
     acknowledges: Acknowledges = _any_message
     is_full_diff: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    singly: frozenset[Channel] = frozenset()
 
 
 _BINANCE = Dialect(
@@ -61,6 +97,7 @@ _BINANCE = Dialect(
     is_full_diff=True,
     options={"watchTickers": {"name": "ticker"}},  # the default, miniTicker, has no bid and ask
 )
+_BYBIT = Dialect(acknowledges=_no_message)  # an answer names only the request, so the tap tells what was asked
 _OKX = Dialect(acknowledges=_okx_acknowledges)
 _DIALECTS: dict[str, Dialect] = {
     "binance": _BINANCE,
@@ -70,11 +107,18 @@ _DIALECTS: dict[str, Dialect] = {
     "okx": _OKX,
     "okxus": _OKX,
     "myokx": _OKX,
-    "coinbase": Dialect(aliases={"/USDC": "/USD"}),
+    "bybit": _BYBIT,
+    "bybiteu": _BYBIT,
+    "bybitid": _BYBIT,
+    "coinbase": Dialect(
+        acknowledges=_coinbase_acknowledges,
+        aliases={"/USDC": "/USD"},
+        singly=frozenset({Channel.TICKER}),  # the batch for many comes every five seconds, without bid and ask
+    ),
+    "kraken": Dialect(acknowledges=_kraken_acknowledges),
 }
 
 
 def dialect_of(exchange: str) -> Dialect:
-    """The dialect of an exchange, by ccxt's id; continuity is read where a reader exists."""
-    known = _DIALECTS.get(exchange, Dialect())
-    return Dialect(READERS.get(exchange), known.acknowledges, known.is_full_diff, known.options, known.aliases)
+    """The dialect of an exchange, by ccxt's id."""
+    return _DIALECTS.get(exchange, Dialect())

@@ -54,7 +54,14 @@ def flat_levels(side: list[list[float]], depth: int, contract: Contract | None) 
 
 
 def book_record(
-    book: Mapping[str, Any], exchange: str, symbol: str, stamp: Stamp, *, depth: int, contract: Contract | None
+    book: Mapping[str, Any],
+    exchange: str,
+    symbol: str,
+    stamp: Stamp,
+    *,
+    nonce: int | None,
+    depth: int,
+    contract: Contract | None,
 ) -> BookRecord:
     """A record of ccxt's live book, sharing nothing with it."""
     return BookRecord(
@@ -63,7 +70,7 @@ def book_record(
         stamp.collected_ms,
         stamp.capture_us,
         book.get("timestamp"),
-        book.get("nonce"),
+        nonce,
         flat_levels(book["bids"], depth, contract),
         flat_levels(book["asks"], depth, contract),
         stamp.seq,

@@ -7,16 +7,23 @@ ccxt makes of it, then `end`. A book made outside a frame comes from a snapshot 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from fluxforge_collector.exchanges.connections import Connections
-from fluxforge_collector.exchanges.dialects import Dialect
+from fluxforge_collector.exchanges.dialects import Acknowledgement, Dialect
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.normalise import Stamp, book_record, ticker_record, trade_record
 from fluxforge_collector.exchanges.surroundings import Connection, Ends, Market, Start
 from fluxforge_collector.metrics import Outcome
 from fluxforge_collector.records import Channel, GapReason
-from fluxforge_collector.sequence import Update, Verdict, judge
+from fluxforge_collector.sequence import Finding, Update, Verdict, judge_of
+
+
+class Distrust(NamedTuple):
+    """Why a connection cannot be trusted any more."""
+
+    reason: GapReason
+    why: str
 
 
 class _Frame:
@@ -30,20 +37,22 @@ class _Frame:
         "outcome",
         "rejected",
         "seen",
+        "text",
         "untrusted",
         "updates",
         "wall_ms",
     )
 
-    def __init__(self, connection: Connection, capture_us: int, wall_ms: int) -> None:
+    def __init__(self, connection: Connection, text: str | bytes, capture_us: int, wall_ms: int) -> None:
         self.connection = connection
+        self.text = text
         self.capture_us = capture_us
         self.wall_ms = wall_ms
         self.outcome: Outcome | None = None
         self.rejected: Outcome | None = None
         self.updates: tuple[tuple[str, Update], ...] = ()
-        self.broken: set[str] = set()
-        self.untrusted: str | None = None
+        self.broken: dict[str, Finding] = {}
+        self.untrusted: Distrust | None = None
         self.hashes: dict[str, str] = {}
         self.seen: set[int] = set()
 
@@ -66,70 +75,93 @@ class Recorder(Connections):
         self._depth = depth
         self._dialect = dialect
         self._markets = markets
-        self._symbols = {market.market_id: symbol for symbol, market in markets.items()}
+        self._symbols: dict[str, list[str]] = {}
+        for symbol, market in markets.items():
+            self._symbols.setdefault(market.market_id, []).append(symbol)
         self._frame: _Frame | None = None
+
+    def dial(self, url: str) -> Connection:
+        """A connection begins, with a judge of its own."""
+        connection = super().dial(url)
+        connection.judge = judge_of(self.exchange)
+        return connection
 
     @property
     def connection(self) -> Connection | None:
         """The connection of the frame in hand."""
         return self._frame.connection if self._frame else None
 
-    def begin(self, connection: Connection, characters: int) -> bool:
+    def begin(self, connection: Connection, text: str | bytes) -> bool:
         """A frame has arrived; False where it is not to be looked at."""
-        if not self.takes(connection, characters):
+        if not self.takes(connection, len(text)):
             return False
         clock = self._ends.clock
-        self._frame = _Frame(connection, clock.capture_us(), clock.wall_us() // 1000)
+        self._frame = _Frame(connection, text, clock.capture_us(), clock.wall_us() // 1000)
         return True
 
-    def judge(self, message: Any) -> None:
-        """Look at the message of the frame in hand before ccxt does: is it next, and what does it acknowledge?"""
+    def judge(self, message: Any) -> bool:
+        """Look at the message of the frame in hand before ccxt does: is it next, and what does it acknowledge?
+
+        Returns: whether ccxt is to see it. A repetition would be applied once more, and one that follows a break of
+        the whole connection is worth nothing.
+        """
+        frame = self._frame
+        if frame is None:
+            return True
+        judge = frame.connection.judge
+        findings = judge.look(message, frame.text) if judge is not None else ()
+        for finding in findings:
+            if finding.update.market is not None:
+                self._take_finding(frame, finding, finding.update.market)
+            elif finding.verdict is Verdict.BREAKS:
+                frame.outcome, frame.untrusted = Outcome.AFTER_ERROR, Distrust(finding.reason, finding.detail)
+                self.lose(frame.connection, finding.reason, finding.detail)
+                return False
+        if findings and all(finding.verdict is Verdict.REPEATS for finding in findings):
+            frame.outcome = Outcome.STALE_UPDATE if frame.updates else Outcome.DUPLICATE
+            return False
+        if self._streams.has_gaps and not frame.updates:
+            for answer in self._dialect.acknowledges(message):
+                self.acknowledge(frame.connection, answer)
+        return True
+
+    def _take_finding(self, frame: _Frame, finding: Finding, market: str) -> None:
+        symbol = self._symbol_of(market, frame.connection)
+        frame.updates += ((symbol, finding.update),)
+        stream = Stream(Channel.ORDERBOOK, symbol)
+        seen = self._streams.get(stream)
+        if seen is not None and finding.verdict is Verdict.BREAKS:
+            frame.broken[symbol] = finding
+            if seen.last_us is not None:
+                self._streams.open_gap(stream, seen.last_us, finding.reason, finding.detail)
+
+    def _symbol_of(self, market: str, connection: Connection) -> str:
+        """The symbol of an exchange's own id; spot and a contract may share one, but never a connection."""
+        symbols = self._symbols.get(market, [market])
+        if len(symbols) == 1:
+            return symbols[0]
+        return next((s for s in symbols if Stream(Channel.ORDERBOOK, s) in connection.streams), symbols[0])
+
+    def acknowledge(self, connection: Connection, answer: Acknowledgement) -> None:
+        """Trades and tickers are whole again once their subscription stands; a book only with its next state."""
         frame = self._frame
         if frame is None:
             return
-        if self._dialect.read is not None:
-            for update in self._dialect.read(message):
-                self._judge_update(frame, update)
-        if self._streams.has_gaps and not frame.updates:
-            self._acknowledge(frame, message)
-
-    def _judge_update(self, frame: _Frame, update: Update) -> None:
-        symbol = self._symbols.get(update.market, update.market)
-        frame.updates += ((symbol, update),)
-        stream = Stream(Channel.ORDERBOOK, symbol)
-        seen = self._streams.get(stream)
-        if seen is None:
-            return
-        verdict = judge(seen.wire_id, update)
-        if verdict is Verdict.BREAKS:
-            frame.broken.add(symbol)
-            if seen.last_us is not None:
-                detail = f"update after {update.previous} follows {seen.wire_id}"
-                self._streams.open_gap(stream, seen.last_us, GapReason.SEQUENCE, detail)
-        if verdict is not Verdict.REPEATS:
-            seen.wire_id = update.last
-
-    def _acknowledge(self, frame: _Frame, message: Any) -> None:
-        """Trades and tickers are whole again once their subscription stands; a book only with its next state."""
-        answer = self._dialect.acknowledges(message)
-        if answer is None:
-            return
-        for stream in frame.connection.streams:
+        for stream in connection.streams:
             is_meant = answer.channel in {None, stream.channel} and (
-                answer.market is None or answer.market == self._markets[stream.symbol].market_id
+                answer.market in {None, stream.symbol, self._markets[stream.symbol].market_id}
             )
             if is_meant and stream.channel is not Channel.ORDERBOOK:
                 self._streams.close_gap(stream, frame.capture_us)
 
-    def end(self) -> str | None:
+    def end(self) -> Distrust | None:
         """The frame is done with. Returns: why its connection cannot be trusted any more, where it cannot."""
         frame, self._frame = self._frame, None
         if frame is None:
             return None
         outcome = frame.outcome or self._missing_state(frame) or frame.rejected or Outcome.CONTROL
         self.settle(frame.connection, frame.capture_us, outcome)
-        # where ccxt has built on an update that does not follow, nothing more of this book may be believed
-        return f"the sequence of {frame.untrusted} is broken" if frame.untrusted else None
+        return frame.untrusted
 
     def _missing_state(self, frame: _Frame) -> Outcome | None:
         """The outcome of book updates that gave no state; a stream that had states before has a gap since the last."""
@@ -139,7 +171,7 @@ class Recorder(Connections):
             seen = self._streams.get(stream)
             if seen is None:
                 outcome = outcome or Outcome.NOT_ASKED
-            elif seen.nonce is not None and update.previous is not None and update.last <= seen.nonce:
+            elif _is_old(update, seen.nonce):
                 outcome = outcome or Outcome.STALE_UPDATE
             else:
                 outcome = Outcome.RESYNC if seen.is_synced else Outcome.BEFORE_SNAPSHOT
@@ -163,21 +195,29 @@ class Recorder(Connections):
         if symbol is None:
             return
         seen = self._streams[Stream(Channel.ORDERBOOK, symbol)]
-        nonce = book.get("nonce")
+        nonce = book.get("nonce") or self._id_of_update(symbol)
         if frame is None:
             if connection.is_lost or self.is_stopped or _is_older(nonce, seen.nonce):
                 return
         elif frame.hashes.setdefault(symbol, message_hash) != message_hash:
             return
         elif symbol in frame.broken:
-            frame.untrusted, frame.outcome = symbol, Outcome.RESYNC
+            # ccxt has built on an update that does not follow: nothing more of this book may be believed
+            finding = frame.broken[symbol]
+            frame.outcome, frame.untrusted = Outcome.RESYNC, Distrust(finding.reason, f"{symbol}: {finding.detail}")
             return
         else:
             frame.outcome = Outcome.STATES
         contract = self._markets[symbol].contract
-        record = book_record(book, self.exchange, symbol, self._stamp(connection), depth=self._depth, contract=contract)
+        stamp = self._stamp(connection)
+        record = book_record(book, self.exchange, symbol, stamp, nonce=nonce, depth=self._depth, contract=contract)
         self._streams.emit(Stream(Channel.ORDERBOOK, symbol), record, record.capture_us, record.timestamp_ms)
         seen.nonce, seen.is_synced = nonce, True
+
+    def _id_of_update(self, symbol: str) -> int | None:
+        """The id in the frame in hand of a book to which ccxt gives none."""
+        updates = self._frame.updates if self._frame is not None else ()
+        return next((update.last for market, update in updates if market == symbol), None)
 
     def trade(self, connection: Connection, trade: Mapping[str, Any]) -> None:
         """A trade; one whose id was seen lately is a repetition. Raises: TypeError without price or amount."""
@@ -229,6 +269,13 @@ class Recorder(Connections):
         if frame is None:
             return Stamp(clock.wall_us() // 1000, clock.capture_us(), self._ends.next_seq(), connection.ordinal)
         return Stamp(frame.wall_ms, frame.capture_us, self._ends.next_seq(), connection.ordinal)
+
+
+def _is_old(update: Update, nonce: int | None) -> bool:
+    """Whether an update was in the last state already."""
+    if nonce is None or update.previous is None or update.last is None:
+        return False
+    return update.last <= nonce
 
 
 def _is_older(nonce: int | None, last: int | None) -> bool:

@@ -15,12 +15,11 @@ _REMEMBERED_TRADES = 1000
 
 @dataclass(eq=False)
 class Seen:
-    """What is known of a stream: its last record, and for books the ids of the last state and the last update."""
+    """What is known of a stream: its last record, and for books the id of the last state."""
 
     last_us: int | None = None
     seen_s: float = 0.0
     nonce: int | None = None
-    wire_id: int | None = None
     is_synced: bool = False
     trade_ids: set[str] = field(default_factory=set)
     trade_order: deque[str] = field(default_factory=deque)

@@ -11,6 +11,7 @@ from fluxforge_collector.exchanges.gaps import Gap, Stream
 from fluxforge_collector.exchanges.normalise import Contract
 from fluxforge_collector.metrics import Tally
 from fluxforge_collector.records import GapReason, GapRecord, Record
+from fluxforge_collector.sequence import Judge
 
 _START_GRACE_US = 10_000_000
 
@@ -25,7 +26,10 @@ class Market:
 
 @dataclass(eq=False)
 class Connection:
-    """One websocket from dialling to its end: `last_us` is its last frame's capture time, the seconds are monotonic."""
+    """One websocket from dialling to its end: `last_us` is its last frame's capture time, the seconds are monotonic.
+
+    `judge` looks at each of its messages; None where nothing proves the exchange.
+    """
 
     ordinal: int
     url: str
@@ -34,6 +38,7 @@ class Connection:
     last_us: int | None = None
     streams: set[Stream] = field(default_factory=set)
     is_lost: bool = False
+    judge: Judge | None = None
 
 
 class Start(NamedTuple):

@@ -21,8 +21,9 @@ from ccxt.async_support.base.ws.order_book import OrderBook
 from ccxt.base.errors import NetworkError
 
 from fluxforge_collector.errors import FeedError
+from fluxforge_collector.exchanges.dialects import Acknowledgement
 from fluxforge_collector.exchanges.gaps import Stream
-from fluxforge_collector.exchanges.recorder import Recorder
+from fluxforge_collector.exchanges.recorder import Distrust, Recorder
 from fluxforge_collector.exchanges.surroundings import Connection
 from fluxforge_collector.records import Channel, GapReason
 
@@ -44,13 +45,16 @@ class SilenceError(NetworkError):  # type: ignore[misc]
 
 
 class UntrustedError(NetworkError):  # type: ignore[misc]
-    """A connection whose order books can no longer be believed."""
+    """A connection whose order books can no longer be believed, by `reason`."""
+
+    def __init__(self, distrust: Distrust) -> None:
+        super().__init__(distrust.why)
+        self.reason = distrust.reason
 
 
 _REASONS: dict[type, GapReason] = {
     BadFrameError: GapReason.BAD_FRAME,
     SilenceError: GapReason.STALE,
-    UntrustedError: GapReason.SEQUENCE,
 }
 
 
@@ -98,7 +102,7 @@ class Tap:
         handle, resolve = client.handle_text_or_binary_message, client.resolve
 
         def tapped_handle(data: Any) -> None:
-            if not recorder.begin(connection, len(data)):
+            if not recorder.begin(connection, data):
                 return
             try:
                 handle(data)
@@ -106,9 +110,9 @@ class Tap:
                 recorder.spoil(error)
                 client.on_error(BadFrameError(f"{type(error).__name__}: {error}"))
                 return
-            untrusted = recorder.end()
-            if untrusted:
-                client.on_error(UntrustedError(untrusted))
+            distrust = recorder.end()
+            if distrust is not None:
+                client.on_error(UntrustedError(distrust))
 
         def tapped_resolve(result: Any, message_hash: Any = None) -> Any:
             if self._take(connection, result, str(message_hash)):
@@ -161,8 +165,7 @@ class Tap:
 
     def handle_message(self, client: Any, message: Any) -> Any:
         """Let ccxt handle a message, once the recorder has looked at it."""
-        self.recorder.judge(message)
-        return super().handle_message(client, message)  # type: ignore[misc]
+        return super().handle_message(client, message) if self.recorder.judge(message) else None  # type: ignore[misc]
 
     def on_connected(self, client: Any, message: Any = None) -> Any:
         """A connection stands."""
@@ -173,7 +176,8 @@ class Tap:
 
     def on_error(self, client: Any, error: BaseException) -> Any:
         """A connection has failed, or was never made."""
-        self._lose(client, _REASONS.get(type(error), GapReason.DISCONNECT), f"{type(error).__name__}: {error}")
+        reason = error.reason if isinstance(error, UntrustedError) else _REASONS.get(type(error), GapReason.DISCONNECT)
+        self._lose(client, reason, f"{type(error).__name__}: {error}")
         return super().on_error(client, error)  # type: ignore[misc]
 
     def on_close(self, client: Any, code: Any) -> Any:
@@ -207,6 +211,23 @@ class BinanceTap(Tap):
         )
 
 
+class BybitTap(Tap):
+    """Bybit's answer to a request does not say what was asked for; what ccxt remembers of the request does."""
+
+    def handle_subscription_status(self, client: Any, message: Any) -> Any:
+        """Tell the recorder which subscriptions stand now."""
+        request, connection = message.get("req_id"), self.connections.get(client)
+        for message_hash, subscription in client.subscriptions.items():
+            name, _, symbol = message_hash.partition(":")
+            if connection is not None and name in _BYBIT_CHANNELS and str(subscription["id"]) == request:
+                self.recorder.acknowledge(connection, Acknowledgement(_BYBIT_CHANNELS[name], symbol))
+        return super().handle_subscription_status(client, message)  # type: ignore[misc]
+
+
+_BYBIT_CHANNELS = {"trade": Channel.TRADES, "ticker": Channel.TICKER}
+_TAPS = ((ccxt.pro.binance, BinanceTap), (ccxt.pro.bybit, BybitTap))
+
+
 def _is_ticker(value: Any) -> bool:
     return isinstance(value, Mapping) and "symbol" in value and "bid" in value and "last" in value
 
@@ -214,5 +235,5 @@ def _is_ticker(value: Any) -> bool:
 def tapped(exchange: str) -> type[Any]:
     """The class of a ccxt.pro exchange with the taps laid over it."""
     base = getattr(ccxt.pro, exchange)
-    tap = BinanceTap if issubclass(base, ccxt.pro.binance) else Tap
+    tap = next((tap for known, tap in _TAPS if issubclass(base, known)), Tap)
     return cast(type[Any], type(exchange, (tap, base), {}))

@@ -49,7 +49,7 @@ def test_contracts(market, contract):
 
 def test_a_book():
     book = {"bids": [[10.0, 1.0]], "asks": [], "timestamp": None, "nonce": 7}
-    record = book_record(book, "x", "A/B", STAMP, depth=5, contract=None)
+    record = book_record(book, "x", "A/B", STAMP, nonce=7, depth=5, contract=None)
     assert record == ("x", "A/B", 1, 2, None, 7, [10.0, 1.0], [], 3, 4)
 
 

@@ -1,6 +1,8 @@
 """The recorder, frame by frame, without a socket."""
 
 import itertools
+import json
+import zlib
 
 import pytest
 
@@ -60,15 +62,15 @@ class Bench:
         self.recorder.connected(connection)
         return connection
 
-    def frame(self, message, *steps, connection=None):
+    def frame(self, message, *steps, connection=None, text="{}"):
         """One frame 1 ms later; returns what its end says."""
         self.clock.us += 1000
         connection = connection or self.connection
-        if not self.recorder.begin(connection, 10):
+        if not self.recorder.begin(connection, text):
             return None
-        self.recorder.judge(message)
-        for step in steps:
-            step(connection)
+        if self.recorder.judge(message):
+            for step in steps:
+                step(connection)
         return self.recorder.end()
 
     def state(self, nonce, message_hash="orderbook::BTC/USDT", symbol="BTC/USDT"):
@@ -76,7 +78,7 @@ class Bench:
         return lambda connection: self.recorder.book(connection, book, message_hash)
 
     def update(self, previous, last, *, state=True):
-        message = {"e": "depthUpdate", "s": "BTCUSDT", "U": previous + 1, "u": last}
+        message = {"e": "depthUpdate", "s": "BTCUSDT", "U": previous + 1, "u": last, "b": [], "a": []}
         return self.frame(message, *([self.state(last)] if state else []))
 
     def of(self, kind):
@@ -119,7 +121,7 @@ def test_a_break_without_a_state_is_a_gap_from_the_last_state_to_the_next():
 def test_a_state_built_across_a_break_is_not_kept_and_condemns_its_connection():
     bench = Bench()
     bench.update(8, 10)
-    assert bench.update(11, 12) == "the sequence of BTC/USDT is broken"
+    assert bench.update(11, 12) == (GapReason.SEQUENCE, "BTC/USDT: update after 11 follows 10")
     assert [book.nonce for book in bench.of(BookRecord)] == [10]
 
 
@@ -212,7 +214,7 @@ def test_a_bad_frame_loses_its_connection():
     bench = Bench()
     bench.frame({"result": None, "id": 0})
     bench.update(8, 10)
-    bench.recorder.begin(bench.connection, 5)
+    bench.recorder.begin(bench.connection, "{half")
     bench.recorder.spoil(ValueError("half a frame"))
     bench.recorder.stop()
     gaps = bench.of(GapRecord)
@@ -258,6 +260,75 @@ def test_nothing_is_recorded_after_the_stop():
     bench.state(12)(bench.connection)
     assert len(bench.out) == count
     assert bench.outcomes()[Outcome.AFTER_STOP] == 1
+
+
+def coinbase(number, *, is_book=False):
+    return {"channel": "l2_data" if is_book else "heartbeats", "sequence_num": number, "events": []}
+
+
+def test_a_break_of_the_whole_connection_is_a_gap_of_all_its_streams():
+    bench = Bench("coinbase")
+    stands = {"subscriptions": {"market_trades": ["BTC-USDT"], "ticker": ["BTC-USDT"]}}
+    bench.frame(coinbase(0) | {"channel": "subscriptions", "events": [stands]})
+    bench.frame(coinbase(1), bench.state(None, "level2::BTC/USDT"))
+    last = bench.clock.us
+    assert bench.frame(coinbase(3), bench.state(None, "level2::BTC/USDT")) == (
+        GapReason.SEQUENCE,
+        "update after 2 follows 1",
+    )
+    assert bench.frame(coinbase(4)) is None
+    bench.recorder.stop()
+    gaps = bench.of(GapRecord)
+    assert sorted(gap.channel for gap in gaps) == ["orderbook", "ticker", "trades"]
+    assert {(gap.gap_start_us, gap.reason) for gap in gaps} == {(last, GapReason.SEQUENCE)}
+    assert len(bench.of(BookRecord)) == 1
+    assert bench.outcomes() == {"control": 1, "states": 1, "after_error": 2}
+
+
+def test_a_message_that_comes_twice_is_not_handed_on():
+    bench = Bench("coinbase")
+    for number in (0, 1, 1, 2):
+        bench.frame(coinbase(number), lambda c, n=number: bench.recorder.trade(c, trade(f"{n}-{len(bench.out)}")))
+    assert len(bench.of(TradeRecord)) == 3
+    assert bench.outcomes() == {"trades": 3, "duplicate": 1}
+
+
+def kraken(bids, stated, kind="update"):
+    levels = [{"price": price, "qty": size} for price, size in bids]
+    data = {"symbol": "BTC/USDT", "bids": levels, "asks": [], "checksum": stated}
+    message = {"channel": "book", "type": kind, "data": [data]}
+    return message, json.dumps(message)
+
+
+def crc(text):
+    return zlib.crc32(text.encode())
+
+
+def test_a_checksum_that_does_not_hold_is_a_gap_and_condemns_its_connection():
+    bench = Bench("kraken")
+    message, text = kraken([(1.5, 0.25), (1.25, 0.5)], crc("15" + "25" + "125" + "5"), "snapshot")
+    assert bench.frame(message, bench.state(None), text=text) is None
+    message, text = kraken([(1.5, 0)], crc("125" + "5"))
+    assert bench.frame(message, bench.state(None), text=text) is None
+    last = bench.clock.us
+    assert bench.frame(message, bench.state(None), text=text) is None, "the same once more"
+    message, text = kraken([(1.75, 0.5)], 12345)
+    distrust = bench.frame(message, bench.state(None), text=text)
+    assert distrust.reason is GapReason.CHECKSUM
+    bench.recorder.stop()
+    (gap,) = [gap for gap in bench.of(GapRecord) if gap.channel == "orderbook"]
+    assert (gap.reason, gap.gap_start_us) == (GapReason.CHECKSUM, last)
+    assert gap.detail == f"checksum {crc('175' + '5' + '125' + '5')} is stated as 12345"
+    assert bench.outcomes() == {"states": 2, "stale_update": 1, "resync": 1}
+
+
+def test_a_book_without_a_nonce_of_ccxt_has_the_id_on_the_wire():
+    bench = Bench("bybit")
+    bench.recorder._symbols = {"BTCUSDT": ["BTC/USDT"]}
+    for number in (7, 8):
+        data = {"s": "BTCUSDT", "b": [], "a": [], "u": number}
+        bench.frame({"topic": "orderbook.50.BTCUSDT", "type": "delta", "data": data}, bench.state(None))
+    assert [book.nonce for book in bench.of(BookRecord)] == [7, 8]
 
 
 def test_an_alias_is_kept_under_the_symbol_asked_for():
