@@ -1,13 +1,13 @@
 """Sealing: a channel's journal becomes one sorted file, in bounded memory. When to seal is not decided here.
 
-The journal is read once, in chunks; each chunk is sorted and cut by instrument. Then every instrument's cuts are
-written in order, so a row group never mixes instruments. Memory: 64 MiB of cuts, the rest of them compressed (less than
-the journal, which `segment_max_mb` bounds), and a row group.
+The journal is read once, in chunks, each sorted by instrument. Then the chunks are merged: every instrument's rows are
+taken from each of them in turn, so a row group never mixes instruments. Memory: 16 MiB of chunks, the rest of them
+compressed (less than the journal, which `segment_max_mb` bounds), and a few copies of a chunk or of a row group.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,20 +27,22 @@ if TYPE_CHECKING:
     from fluxforge_collector.config.model import Ingestion
 
 _CHUNK_ROWS = 16_384
-_UNPACKED_BYTES = 64 << 20  # held as they are: an ordinary minute needs no packing
+_CHUNK_BYTES = 8 << 20
+_UNPACKED_BYTES = 16 << 20  # held as they are: a quiet minute needs no packing
+_PACKED_BYTES = 256 << 10
 _PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """Batches gathered until a chunk is worth sorting."""
     held: list[pa.RecordBatch] = []
-    rows = 0
+    rows = size = 0
     for batch in batches:
         held.append(batch)
-        rows += batch.num_rows
-        if rows >= _CHUNK_ROWS:
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
             yield pa.Table.from_batches(held)
-            held, rows = [], 0
+            held, rows, size = [], 0, 0
     if held:
         yield pa.Table.from_batches(held)
 
@@ -49,77 +51,97 @@ def _sorted(table: pa.Table, keys: list[str]) -> pa.Table:
     return table.take(pc.sort_indices(table, sort_keys=[(name, "ascending") for name in keys]))
 
 
-def _cuts(chunk: pa.Table, keys: list[str]) -> Iterator[tuple[Instrument, pa.Table]]:
-    """A chunk's rows by instrument, each sorted."""
-    table = _sorted(chunk.combine_chunks(), ["exchange", "symbol", *keys]).combine_chunks()
-    exchange, symbol = table["exchange"].chunk(0), table["symbol"].chunk(0)
-    changes = pc.or_(pc.not_equal(exchange[1:], exchange[:-1]), pc.not_equal(symbol[1:], symbol[:-1]))
-    starts = [0, *(index + 1 for index in pc.indices_nonzero(changes).to_pylist())]
-    for start, end in zip(starts, [*starts[1:], len(table)], strict=True):
-        yield Instrument(exchange[start].as_py(), symbol[start].as_py()), table.slice(start, end - start)
+class _Chunk:
+    """A chunk sorted by instrument and time, perhaps packed; its rows are taken from the first to the last, once."""
+
+    def __init__(self, table: pa.Table, *, is_packed: bool) -> None:
+        self._batches = iter(_packed(table) if is_packed else table.to_batches())
+        self._held = table.schema.empty_table()
+
+    def take(self, rows: int) -> pa.Table:
+        """The next so many rows."""
+        held = [self._held]
+        while (missing := rows - sum(map(len, held))) > 0:
+            held.append(pa.Table.from_batches([next(self._batches)]))
+        last = held.pop()
+        self._held = last.slice(len(last) + missing)
+        return pa.concat_tables([*held, last.slice(0, len(last) + missing)])
 
 
-def _packed(cut: pa.Table) -> pa.Buffer:
+def _packed(table: pa.Table) -> pa.RecordBatchReader:
+    """The table's rows, held compressed until they are asked for, some at a time."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, cut.schema, options=_PACKED) as stream:
-        stream.write_table(cut)
-    return sink.getvalue()
+    some_rows = max(1, len(table) * _PACKED_BYTES // table.nbytes)
+    with pa.ipc.new_stream(sink, table.schema, options=_PACKED) as stream:
+        stream.write_table(table, max_chunksize=some_rows)
+    return pa.ipc.open_stream(sink.getvalue())
 
 
-def _unpacked(cut: pa.Buffer | pa.Table) -> pa.Table:
-    return cut if isinstance(cut, pa.Table) else pa.ipc.open_stream(cut).read_all()
+class _InstrumentRows:
+    """One instrument's rows: how many of which chunks, in order of arrival."""
 
-
-class _InstrumentCuts:
-    """One instrument's sorted cuts in order of arrival, packed once they are many."""
-
-    def __init__(self, keys: list[str]) -> None:
-        self._keys = keys
-        self._cuts: list[pa.Buffer | pa.Table] = []
+    def __init__(self) -> None:
+        self._parts: list[tuple[_Chunk, int]] = []
         self._last: tuple[int, ...] = ()
-        self._overlap = False
+        self._is_in_order = True
         self.rows = 0
         self.first_us = 0
         self.last_us = 0
 
-    def append(self, cut: pa.Table, *, packed: bool) -> None:
-        first, last = (tuple(cut[name].cast(pa.int64())[row].as_py() for name in self._keys) for row in (0, -1))
-        self._overlap |= bool(self._cuts) and first < self._last
+    def append(self, chunk: _Chunk, rows: int, first: tuple[int, ...], last: tuple[int, ...]) -> None:
+        self._is_in_order &= first >= self._last
         self._last = max(self._last, last)
-        self.first_us = min(self.first_us, first[0]) if self._cuts else first[0]
+        self.first_us = min(self.first_us, first[0]) if self._parts else first[0]
         self.last_us = self._last[0]
-        self.rows += len(cut)
-        self._cuts.append(_packed(cut) if packed else cut)
+        self.rows += rows
+        self._parts.append((chunk, rows))
 
-    def tables(self) -> Iterator[pa.Table]:
+    def tables(self, keys: list[str]) -> Iterator[pa.Table]:
         """The rows in the order of their keys, in row groups that are full but for the last."""
-        held: list[pa.Table] = [self._merged()] if self._overlap else []
-        for cut in [] if self._overlap else self._cuts:
-            held.append(_unpacked(cut))
+        taken: Iterator[pa.Table] = (chunk.take(rows) for chunk, rows in self._parts)
+        if not self._is_in_order:  # rare: records that arrived late
+            taken = iter([_sorted(pa.concat_tables(taken), keys)])
+        held: list[pa.Table] = []
+        for table in taken:
+            held.append(table)
             if sum(map(len, held)) >= ROW_GROUP_ROWS:
-                table = pa.concat_tables(held)
-                full = len(table) - len(table) % ROW_GROUP_ROWS
-                yield table.slice(0, full)
-                held = [table.slice(full)]
-        if held and sum(map(len, held)):
+                whole = pa.concat_tables(held)
+                full = len(whole) - len(whole) % ROW_GROUP_ROWS
+                yield whole.slice(0, full)
+                held = [whole.slice(full)]
+        if sum(map(len, held)):
             yield pa.concat_tables(held)
 
-    def _merged(self) -> pa.Table:
-        """All rows sorted at once: the rare case of records that arrived out of order."""
-        return _sorted(pa.concat_tables([_unpacked(cut) for cut in self._cuts]), self._keys)
 
-
-def _collect(channel: Channel, batches: Iterable[pa.RecordBatch]) -> dict[Instrument, _InstrumentCuts]:
+def _collect(batches: Iterable[pa.RecordBatch], keys: list[str]) -> dict[Instrument, _InstrumentRows]:
     """The rows of a channel by instrument, instruments in the order of the file."""
-    keys = ["gap_start" if channel is Channel.GAPS else "capture_ts", "seq"]
-    cuts: dict[Instrument, _InstrumentCuts] = {}
+    found: dict[Instrument, _InstrumentRows] = {}
     held_bytes = 0
-    for chunk in _chunks(batches):
-        held_bytes += chunk.nbytes
-        for instrument, cut in _cuts(chunk, keys):
-            its = cuts.setdefault(instrument, _InstrumentCuts(keys))
-            its.append(cut, packed=held_bytes > _UNPACKED_BYTES)
-    return {instrument: cuts[instrument] for instrument in sorted(cuts)}
+    for unsorted in _chunks(batches):
+        table = _sorted(unsorted.combine_chunks(), ["exchange", "symbol", *keys])
+        held_bytes += table.nbytes
+        chunk = _Chunk(table, is_packed=held_bytes > _UNPACKED_BYTES)
+        starts = _starts(table)
+        lasts = [start - 1 for start in [*starts[1:], len(table)]]
+        instruments = _rows(table, ["exchange", "symbol"], starts)
+        its_keys = zip(_rows(table, keys, starts), _rows(table, keys, lasts), strict=True)
+        for names, start, end, (first, last) in zip(instruments, starts, lasts, its_keys, strict=True):
+            found.setdefault(Instrument(*names), _InstrumentRows()).append(chunk, end - start + 1, first, last)
+    return {instrument: found[instrument] for instrument in sorted(found)}
+
+
+def _starts(table: pa.Table) -> list[int]:
+    """The rows of a sorted table at which another instrument begins."""
+    exchange, symbol = table["exchange"].combine_chunks(), table["symbol"].combine_chunks()
+    changes = pc.or_(pc.not_equal(exchange[1:], exchange[:-1]), pc.not_equal(symbol[1:], symbol[:-1]))
+    return [0, *(index + 1 for index in pc.indices_nonzero(changes).to_pylist())]
+
+
+def _rows(table: pa.Table, names: list[str], rows: list[int]) -> list[tuple[Any, ...]]:
+    """The values of some rows; times in microseconds."""
+    columns = [table[name].take(rows) for name in names]
+    plain = [column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in columns]
+    return list(zip(*(column.to_pylist() for column in plain), strict=True))
 
 
 def seal_channel(channel: Channel, batches: Iterable[pa.RecordBatch], path: Path, ingestion: Ingestion) -> ChannelEntry:
@@ -131,26 +153,28 @@ def seal_channel(channel: Channel, batches: Iterable[pa.RecordBatch], path: Path
     Raises: StorageError where the disk refuses; nothing stands under `path` then.
     """
     form = format_of(path.name) or RawFormat.PARQUET
-    cuts = _collect(channel, batches)
-    if not cuts:
+    keys = ["gap_start" if channel is Channel.GAPS else "capture_ts", "seq"]
+    found = _collect(batches, keys)
+    if not found:
         return ChannelEntry()
     with storage_errors(f"seal {path}"):
         make_directory(path.parent)
         try:
-            tables = (table for its in cuts.values() for table in its.tables())
+            tables = (table for its in found.values() for table in its.tables(keys))
             write_rows(temporary(path), form, tables, BRONZE[channel], ingestion)
         except OSError:
             temporary(path).unlink(missing_ok=True)
             raise
+        pa.default_memory_pool().release_unused()  # a seal is a peak: what it took goes back to the system
         sha256 = checksum_file(temporary(path))
         publish(path)
         return ChannelEntry(
             file=path.name,
-            rows=sum(its.rows for its in cuts.values()),
+            rows=sum(its.rows for its in found.values()),
             bytes=path.stat().st_size,
             sha256=sha256,
             instruments={
                 instrument.key: InstrumentEntry(rows=its.rows, first_us=its.first_us, last_us=its.last_us)
-                for instrument, its in cuts.items()
+                for instrument, its in found.items()
             },
         )

@@ -157,6 +157,31 @@ def test_many_chunks_out_of_order_are_sorted_all_the_same(lake, tmp_path):
         assert pq.read_metadata(tmp_path / "s.parquet").row_group(group).num_rows <= ROW_GROUP_ROWS
 
 
+def test_a_large_segment_of_many_instruments_takes_little_memory(lake, tmp_path):
+    """Sixty thousand deep books of a hundred instruments are 100 MB as they are."""
+    columns = Columns(Channel.ORDERBOOK)
+    for index in range(1000):
+        columns.append(lake.book(f"S{index % 100}/USD", levels=50, seq=index))
+    one, place = columns.to_batch(), columns.to_batch().schema.get_field_index("seq")
+
+    def batches():
+        for number in range(60):
+            seq = pa.array(range(number * 1000, number * 1000 + 1000))
+            yield one.set_column(place, one.schema.field(place), seq)
+
+    before, counted = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
+    pa.set_memory_pool(counted)
+    try:
+        entry = seal_channel(Channel.ORDERBOOK, batches(), tmp_path / "segment.parquet", Ingestion())
+    finally:
+        pa.set_memory_pool(before)
+    assert (entry.rows, len(entry.instruments)) == (60_000, 100)
+    assert counted.max_memory() < 80 << 20
+    for symbol in ("S0/USD", "S99/USD"):
+        rows = pq.read_table(tmp_path / "segment.parquet", filters=[("symbol", "=", symbol)])["seq"].to_pylist()
+        assert rows == list(range(int(symbol[1:-4]), 60_000, 100))
+
+
 def test_no_rows_make_no_file(tmp_path):
     entry = seal_channel(Channel.TRADES, [], tmp_path / "s.parquet", Ingestion())
     assert (entry.rows, entry.file, list(tmp_path.iterdir())) == (0, None, [])
