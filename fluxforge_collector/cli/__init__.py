@@ -19,6 +19,7 @@ SUMMARIES = {
     "compact": "Merge the many files of closed days into few.",
     "compute": "Compute silver, bars or labels from your own files.",
     "config": "Check the configuration, or write its schema.",
+    "convert": "Turn legacy NDJSON segments into Parquet ones.",
     "coverage": "Show what of each day is here, proven complete or not.",
     "demo": "Run everything, offline: exchange, collector, Dagster, bars.",
     "exchange": "Run the simulated exchange.",

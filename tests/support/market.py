@@ -148,7 +148,8 @@ def deliver(staging, root, manifests, source="ccxt"):
     for manifest in manifests:
         for channel, entry in manifest.channels.items():
             if entry.file:
-                here.ready_file(channel, manifest.id).parent.mkdir(parents=True, exist_ok=True)
-                away.ready_file(channel, manifest.id).rename(here.ready_file(channel, manifest.id))
+                file = here.ready_file(channel, manifest.id, entry.form)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                away.ready_file(channel, manifest.id, entry.form).rename(file)
         here.ready_dir.mkdir(parents=True, exist_ok=True)
         away.ready_manifest(manifest.id).rename(here.ready_manifest(manifest.id))

@@ -29,7 +29,7 @@ class Victim:
 
     def __init__(self):
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("compaction_victim.py"))],
+            [sys.executable, str(Path(__file__).with_name("upkeep_victim.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -37,7 +37,7 @@ class Victim:
 
     def live(self, root, kill_at=None):
         """How a life ended, and what it said."""
-        self.process.stdin.write(json.dumps({"root": str(root), "kill_at": kill_at}) + "\n")
+        self.process.stdin.write(json.dumps({"root": str(root), "kill_at": kill_at, "what": "compact"}) + "\n")
         self.process.stdin.flush()
         said = {}
         while "ended" not in said:

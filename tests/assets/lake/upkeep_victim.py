@@ -1,4 +1,4 @@
-"""A compaction to be killed. Each line of standard input is one life, `{root, kill_at}`, lived in a fork.
+"""A compaction, or a conversion, to be killed. Each line of standard input is one life, `{root, kill_at, what}`, in a fork.
 
 A life kills itself, as `kill -9` would, just before its `kill_at`-th change of the lake's names (open, rename, link, remove,
 make or remove a directory); an exchange stands between two of them. Prints one JSON object a line: how the life ended and the changes it saw.
@@ -12,12 +12,24 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from fluxforge_assets.lake.compaction import NotCompacted, Selection, compact
+from fluxforge_assets.lake.compaction import Selection, compact
+from fluxforge_assets.lake.conversion import convert, legacy_segments
 from fluxforge_assets.lake.paths import Lake
-from fluxforge_collector.config.model import Compaction
+from fluxforge_collector.config.model import Compaction, Ingestion
 
 CHANGES = {"open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
 LATER_US = 1_900_000_000_000_000
+
+
+def compacted(lake):
+    return compact(lake, Compaction(), Selection(), now_us=LATER_US)
+
+
+def converted(lake):
+    return convert(lake, legacy_segments(lake, "ccxt"), Ingestion())
+
+
+DOES = {"compact": compacted, "convert": converted}
 
 
 class Death:
@@ -42,8 +54,7 @@ def main():
         if pid == 0:
             death = Death(root, life["kill_at"])
             sys.addaudithook(death)
-            done = list(compact(Lake(root), Compaction(), Selection(), now_us=LATER_US))
-            failed = [str(one.error) for one in done if isinstance(one, NotCompacted)]
+            failed = [str(one.error) for one in DOES[life["what"]](Lake(root)) if hasattr(one, "error")]
             print(json.dumps({"changes": death.changes, "failed": failed}), flush=True)
             os._exit(0)
         _, status = os.waitpid(pid, 0)
