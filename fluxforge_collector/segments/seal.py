@@ -60,7 +60,7 @@ class _Chunk:
 
     def take(self, rows: int) -> pa.Table:
         """The next so many rows."""
-        held = [self._held]
+        held = [self._held] if len(self._held) else []
         while (missing := rows - sum(map(len, held))) > 0:
             held.append(pa.Table.from_batches([next(self._batches)]))
         last = held.pop()
