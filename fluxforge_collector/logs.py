@@ -32,6 +32,11 @@ class Event(NamedTuple):
 EVENTS = {
     "metrics served": Event("info", "`/metrics`, `/livez` and `/readyz` answer at this address."),
     "markets loaded": Event("info", "An exchange has told its symbols; streams are opened now."),
+    "products loaded": Event("info", "Coinbase has told its products; connections are opened now."),
+    "no products yet": Event("warning", "Coinbase did not tell its products; asked again after `in_s` seconds."),
+    "products not loaded": Event("warning", "Coinbase did not tell what it lists now; what was known still counts."),
+    "reconnecting": Event("warning", "A connection ended and is made anew after `in_s` seconds; a gap row tells."),
+    "source failed": Event("critical", "A source ended before its time; what it had is sealed, the others go on."),
     "no markets yet": Event("warning", "An exchange did not tell its symbols; asked again after `in_s` seconds."),
     "refused": Event("error", "Can never be had as configured: a symbol, a channel, an exchange. Correct the file."),
     "resubscribing": Event("warning", "A subscription failed and is made anew after `in_s` seconds; a gap row tells."),

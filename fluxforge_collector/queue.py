@@ -50,7 +50,9 @@ class RecordQueue:
         self._max_bytes = max_bytes
         self._next_seq = next_seq
         self._tally = tally
-        tally.queue_limit_records, tally.queue_limit_bytes = maxsize, max_bytes
+        # sources have a queue each, and one tally
+        tally.queue_limit_records += maxsize
+        tally.queue_limit_bytes += max_bytes
         self._waiting: dict[Channel, deque[_Slot]] = {
             channel: deque() for channel in (Channel.TRADES, Channel.ORDERBOOK, Channel.TICKER, Channel.GAPS)
         }
@@ -145,8 +147,9 @@ class RecordQueue:
         self._records += records
         self._bytes += size
         tally = self._tally
-        tally.queue_records, tally.queue_bytes = self._records, self._bytes
-        tally.queue_peak = max(tally.queue_peak, self._records)
+        tally.queue_records += records
+        tally.queue_bytes += size
+        tally.queue_peak = max(tally.queue_peak, tally.queue_records)
 
     def _lose(self, channel: Channel, record: Record) -> None:
         at_us = record.gap_end_us if isinstance(record, GapRecord) else record.capture_us

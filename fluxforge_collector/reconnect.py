@@ -54,8 +54,11 @@ def is_permanent(error: BaseException) -> bool:
 
 def retry_after_s(error: BaseException, headers: Mapping[str, str] | None) -> float:
     """The wait in seconds an exchange asked for with its refusal; 0 where it asked for none."""
-    if not isinstance(error, DDoSProtection | RateLimitExceeded):
-        return 0.0
+    return asked_wait_s(headers) if isinstance(error, DDoSProtection | RateLimitExceeded) else 0.0
+
+
+def asked_wait_s(headers: Mapping[str, str] | None) -> float:
+    """The wait in seconds that the headers of a refusal ask for; 0 where they ask for none."""
     asked = next((v for k, v in (headers or {}).items() if k.lower() == "retry-after"), "0")
     try:
         return max(0.0, float(asked))

@@ -88,7 +88,7 @@ def command(
 
 def _removed(lake: Lake, config: Config) -> list[str]:
     """Instruments that have partitions and are in no channel of the configuration."""
-    if not config.exchanges:
+    if not any(config.asked()):
         raise FluxForgeError("the configuration names no exchange at all", "name the right file with --config")
     return sorted(known_instruments(lake, None) - known_instruments(None, config))
 

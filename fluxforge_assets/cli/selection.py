@@ -91,7 +91,7 @@ def known_instruments(lake: Lake | None, config: Config | None) -> set[str]:
     stored = {place.instrument.key for dataset in DATASETS for place in stored_places(lake, dataset)} if lake else set()
     return stored | {
         Instrument(name, symbol).key
-        for name, exchange in (config.exchanges if config else {}).items()
+        for _, name, exchange in (config.asked() if config else ())
         for channel in ("orderbook", "trades", "ticker")
         for symbol in exchange.symbols_of(channel)
     }

@@ -96,7 +96,7 @@ class SilverOrderbook(FromSegments):
         instrument = place.instrument
         trades = (
             bronze.trade_table(self.archive, instrument, first_us, to_us).to_batches()
-            if has_trades(self._config, instrument)
+            if has_trades(self._config, self.archive.source, instrument)
             else None
         )
         yield from silver_frames(
@@ -109,12 +109,13 @@ class SilverOrderbook(FromSegments):
         )
 
 
-def has_trades(config: Config, instrument: Instrument) -> bool:
+def has_trades(config: Config, source: str, instrument: Instrument) -> bool:
     """Whether the instrument's trades are collected; what the configuration does not name counts as collected."""
-    exchange = config.exchanges.get(instrument.exchange)
-    if exchange is None or instrument.symbol not in exchange.symbols_of(Channel.ORDERBOOK):
-        return True
-    return instrument.symbol in exchange.symbols_of(Channel.TRADES)
+    for named, exchange, asked in config.asked():
+        if (named, exchange) == (source, instrument.exchange):
+            symbol = instrument.symbol
+            return symbol not in asked.symbols_of(Channel.ORDERBOOK) or symbol in asked.symbols_of(Channel.TRADES)
+    return True
 
 
 def _names(inputs: Sequence[Input]) -> Iterator[SegmentName]:

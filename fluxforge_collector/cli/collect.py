@@ -13,23 +13,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fluxforge_collector.errors import ConfigError
-
 if TYPE_CHECKING:
     from fluxforge_collector.config.model import Config
     from fluxforge_collector.metrics import Tally
     from fluxforge_collector.service import CollectReport
 
-_SOURCES = ("ccxt",)
 _LOOK_S = 5.0
 
 
 @click.command("collect")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="The file; default ./fluxforge.yaml.")
-@click.option("--sources", default="ccxt", show_default=True, help="Collector families, separated by commas.")
+@click.option("--sources", help="Collector families: ccxt, coinbase, or both; default all that are configured.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Log JSON lines; end with the report as one JSON line.")
-def command(file: Path | None, sources: str, seconds: float | None, *, as_json: bool) -> None:
+def command(file: Path | None, sources: str | None, seconds: float | None, *, as_json: bool) -> None:
     """Collect from the configured exchanges into the lake.
 
     Ctrl-C or SIGTERM stops in order, with everything sealed; a second one ends at once, and the next start recovers.
@@ -37,21 +34,16 @@ def command(file: Path | None, sources: str, seconds: float | None, *, as_json: 
     from fluxforge_collector.config.load import load_config
     from fluxforge_collector.logs import set_up_logging
 
-    check_sources(sources)
     config = load_config(file)
     is_live = not as_json and sys.stderr.isatty()
     set_up_logging(config.log_level, human=not as_json and sys.stderr.isatty())
-    report = _run(config, seconds, is_live=is_live)
+    report = _run(config, named_sources(sources), seconds, is_live=is_live)
     click.echo(json.dumps(report.to_dict()) if as_json else summary(report))
 
 
-def check_sources(sources: str) -> None:
-    """Raises: ConfigError where a collector family is named that does not exist yet."""
-    for source in (part.strip() for part in sources.split(",")):
-        if source == "coinbase":
-            raise ConfigError("the native Coinbase collector is not available yet", "use --sources ccxt")
-        if source not in _SOURCES:
-            raise ConfigError(f"there is no source {source!r}", f"choose from {', '.join(_SOURCES)}")
+def named_sources(text: str | None) -> list[str] | None:
+    """The sources of a list separated by commas; None where none is given."""
+    return [part.strip() for part in text.split(",") if part.strip()] if text else None
 
 
 def summary(report: CollectReport) -> str:
@@ -64,7 +56,7 @@ def summary(report: CollectReport) -> str:
     )
 
 
-def _run(config: Config, seconds: float | None, *, is_live: bool) -> CollectReport:
+def _run(config: Config, sources: list[str] | None, seconds: float | None, *, is_live: bool) -> CollectReport:
     import gc
 
     import uvloop
@@ -80,7 +72,7 @@ def _run(config: Config, seconds: float | None, *, is_live: bool) -> CollectRepo
         _stop_on_signals(stop)
         screen = asyncio.create_task(_show(tally, config)) if is_live else None
         try:
-            return await collect(config, seconds=seconds, stop=stop, tally=tally)
+            return await collect(config, sources=sources, seconds=seconds, stop=stop, tally=tally)
         finally:
             if screen is not None:
                 screen.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -98,19 +99,16 @@ class Symbols(Section):
         return value
 
 
-class Exchange(Section):
-    """One exchange collected through ccxt."""
+class Asked(Section):
+    """What is collected of an exchange, whichever source collects it."""
 
     symbols: Symbols | tuple[str, ...] = Field(description="symbols for every channel, or a list per channel")
     orderbook_depth: int = Field(50, ge=1, le=5000, description="levels kept per side")
     stale_after_seconds: float = Field(30.0, gt=0, description="longest silence of an order book stream, s")
     silence_seconds: float = Field(10.0, gt=0, description="longest silence of a connection, s")
-    streams_per_connection: int = Field(50, ge=1, description="symbols per ccxt instance")
     base_url: str | None = Field(
         None, pattern=r"^http://[A-Za-z0-9.\-]+:\d+$", description="address of a simulated exchange"
     )
-    options: dict[str, Any] = Field(default_factory=dict, description="passed to ccxt as its options")
-    credentials: Credentials = Credentials()
 
     def symbols_of(self, channel: str) -> tuple[str, ...]:
         """The symbols to collect on a channel."""
@@ -125,6 +123,38 @@ class Exchange(Section):
         if isinstance(value, tuple):
             return Symbols(orderbook=value, trades=value, ticker=value).orderbook
         return value
+
+
+class Exchange(Asked):
+    """One exchange collected through ccxt."""
+
+    streams_per_connection: int = Field(50, ge=1, description="symbols per ccxt instance")
+    options: dict[str, Any] = Field(default_factory=dict, description="passed to ccxt as its options")
+    credentials: Credentials = Credentials()
+
+
+class CoinbaseCredentials(Section):
+    """An API key of the Coinbase Developer Platform, which market data does not need; never shown."""
+
+    key_name: SecretStr | None = Field(None, description="its name, such as organizations/…/apiKeys/…")
+    private_key: SecretStr | None = Field(None, description="its ECDSA private key, PEM text")
+    private_key_file: str | None = Field(None, description="or the file that holds it")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        keys = [self.private_key, self.private_key_file]
+        if keys.count(None) != (1 if self.key_name else 2):
+            raise ValueError("key_name goes with either private_key or private_key_file")
+        return self
+
+
+class Coinbase(Asked):
+    """Coinbase Advanced Trade, collected directly, as source `coinbase`; the symbols are spot, such as BTC/USD."""
+
+    products_per_connection: int = Field(10, ge=1, le=10, description="Coinbase refuses more books on one connection")
+    snapshot_seconds: float = Field(15.0, gt=0, description="longest wait for the books of a new connection, s")
+    messages_per_second: float = Field(6.0, gt=0, le=8, description="subscriptions sent a second; Coinbase allows 8")
+    credentials: CoinbaseCredentials = CoinbaseCredentials()
 
 
 class BookChannel(Section):
@@ -261,6 +291,7 @@ class Config(Section):
     storage: Storage = Storage()
     ingestion: Ingestion = Ingestion()
     exchanges: dict[str, Exchange] = Field(default_factory=dict)
+    coinbase: Coinbase | None = None
     etl: Etl = Etl()
     compaction: Compaction = Compaction()
     retention: Retention = Retention()
@@ -283,13 +314,21 @@ class Config(Section):
     @model_validator(mode="after")
     def _depth_is_delivered(self) -> Self:
         depth = self.etl.channels.orderbook.processor_options.depth
-        for name, exchange in self.exchanges.items():
+        for source, name, exchange in self.asked():
             if exchange.orderbook_depth < depth:
+                section = f"exchanges.{name}" if source == "ccxt" else source
                 raise ValueError(
-                    f"exchanges.{name}.orderbook_depth ({exchange.orderbook_depth}) is less than the"
-                    f" {depth} levels the features read"
+                    f"{section}.orderbook_depth ({exchange.orderbook_depth}) is less than the {depth} levels the"
+                    " features read"
                 )
         return self
+
+    def asked(self) -> Iterator[tuple[str, str, Asked]]:
+        """Everything that is collected: source, exchange, and what of it."""
+        for name, exchange in self.exchanges.items():
+            yield "ccxt", name, exchange
+        if self.coinbase is not None:
+            yield "coinbase", "coinbase", self.coinbase
 
     @property
     def root(self) -> Path:

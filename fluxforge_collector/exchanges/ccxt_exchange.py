@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ccxt.pro
@@ -15,20 +14,20 @@ import structlog
 from fluxforge_collector.config.model import Exchange
 from fluxforge_collector.errors import ConfigError
 from fluxforge_collector.exchanges.address import point_at
+from fluxforge_collector.exchanges.asked import shards, streams_of, unknown_symbol
 from fluxforge_collector.exchanges.ccxt_feed import Feed
 from fluxforge_collector.exchanges.dialects import dialect_of
-from fluxforge_collector.exchanges.gaps import Gap, Stream
+from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.normalise import contract_of
 from fluxforge_collector.exchanges.recorder import Recorder
 from fluxforge_collector.exchanges.surroundings import Ends, Market, Start
 from fluxforge_collector.exchanges.tap import require_internals, tapped
 from fluxforge_collector.reconnect import Backoff, is_permanent, retry_after_s
-from fluxforge_collector.records import Channel, GapReason
+from fluxforge_collector.records import GapReason
 
 log = structlog.get_logger()
 
 _KEEP_ALIVE_MS = 8000  # ccxt's own default notices a dead Binance socket after nine minutes
-CHANNELS = (Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER)
 
 
 def check_known(exchange: str) -> None:
@@ -39,25 +38,6 @@ def check_known(exchange: str) -> None:
         near = difflib.get_close_matches(exchange, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "see https://docs.ccxt.com for the ids"
         raise ConfigError(f"ccxt has no streams of exchange {exchange!r}", hint)
-
-
-def streams_of(settings: Exchange) -> list[Stream]:
-    """Every stream the configuration asks of an exchange."""
-    return [Stream(channel, symbol) for channel in CHANNELS for symbol in settings.symbols_of(channel)]
-
-
-def unknown_symbol(exchange: str, symbol: str, known: Iterable[str]) -> str:
-    """What to tell about a symbol the exchange does not have."""
-    near = difflib.get_close_matches(symbol, list(known), n=1)
-    hint = f"did you mean {near[0]}?" if near else "remove it"
-    return f"{exchange} has no symbol {symbol!r}: {hint} (exchanges.{exchange}.symbols)"
-
-
-def shards(streams: list[Stream], size: int) -> Iterator[list[Stream]]:
-    """The streams in shares of at most `size` symbols each, the channels of a symbol together."""
-    symbols = iter(dict.fromkeys(stream.symbol for stream in streams))
-    while share := set(islice(symbols, size)):
-        yield [stream for stream in streams if stream.symbol in share]
 
 
 def groups(streams: list[Stream], markets: Mapping[str, Mapping[str, Any]]) -> list[tuple[Stream, ...]]:
@@ -120,11 +100,9 @@ class CcxtExchange:
         """Write what is missing up to an instant, capture time, although it is missing still."""
         for recorder in self._recorders:
             recorder.checkpoint(at_us)
-        if not self._is_loaded and not self._start.is_negligible(at_us):
-            for stream in streams_of(self._settings):
-                gap = Gap(self._start.since_us, self._start.reason, "no markets")
-                self._ends.write_gap(self._id, stream, gap, at_us)
-            self._start = Start(at_us, self._start.reason, is_first=False)
+        if not self._is_loaded:
+            streams = streams_of(self._settings)
+            self._start = self._ends.write_absence(self._id, streams, self._start, at_us, "no markets")
 
     def _make(self) -> Any:
         exchange = tapped(self._id)(options_of(self._id, self._settings))

@@ -14,14 +14,12 @@ from fluxforge_collector.config.model import Exchange
 from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.recorder import Recorder
-from fluxforge_collector.exchanges.surroundings import Connection
 from fluxforge_collector.exchanges.tap import WANTED, SilenceError
+from fluxforge_collector.exchanges.watchdog import Watchdog
 from fluxforge_collector.reconnect import Backoff, is_permanent, retry_after_s
 from fluxforge_collector.records import Channel
 
 log = structlog.get_logger()
-
-_MOST_PATIENCE = 16
 
 
 @dataclass(frozen=True)
@@ -59,10 +57,9 @@ class Feed:
         self._exchange = exchange
         self._recorder = recorder
         self._groups = groups
-        self._settings = settings
         self._refuse = refuse
         self._singly = dialect_of(recorder.exchange).singly
-        self._patience: dict[str | Stream, int] = {}
+        self._watchdog = Watchdog(recorder, settings)
         self._log = log.bind(exchange=recorder.exchange)
 
     async def run(self) -> None:
@@ -155,38 +152,10 @@ class Feed:
     # watchdog
 
     async def _watch(self) -> None:
-        """Replace connections that bring nothing: data counts, not the state of the socket."""
+        """Replace connections that bring nothing."""
         while True:
-            await asyncio.sleep(min(1.0, self._settings.silence_seconds / 4))
+            await asyncio.sleep(self._watchdog.interval_s)
             for client, connection in list(self._exchange.connections.items()):
-                why = self._silence(connection)
+                why = self._watchdog.silence(connection)
                 if why is not None:
                     client.on_error(SilenceError(why))
-
-    def _silence(self, connection: Connection) -> str | None:
-        """Why a connection is to be replaced; None where it is well.
-
-        Trades may rightly pause, so a connection of trades alone is left to ccxt's pings.
-        """
-        recorder, settings = self._recorder, self._settings
-        watched = [stream for stream in connection.streams if stream.channel is not Channel.TRADES]
-        books = [stream for stream in watched if stream.channel is Channel.ORDERBOOK]
-        age_s, quiet_s = recorder.age_s(connection), recorder.quiet_s(connection)
-        base_s = settings.silence_seconds if books else settings.stale_after_seconds
-        if watched and self._is_too_quiet(connection.url, quiet_s, base_s, age_s):
-            return f"no data for {quiet_s:.0f} s"
-        for stream in books:
-            silent_s = recorder.silent_s(stream)
-            if self._is_too_quiet(stream, silent_s, settings.stale_after_seconds, age_s):
-                return f"no order book of {stream.symbol} for {silent_s:.0f} s"
-        return None
-
-    def _is_too_quiet(self, what: str | Stream, quiet_s: float, base_s: float, age_s: float) -> bool:
-        """Whether a silence is too long; what stays quiet after it was replaced is given twice the time."""
-        patience_s = base_s * self._patience.get(what, 1)
-        if quiet_s > patience_s:
-            self._patience[what] = min(2 * self._patience.get(what, 1), _MOST_PATIENCE)
-            return True
-        if age_s > patience_s:
-            self._patience.pop(what, None)
-        return False

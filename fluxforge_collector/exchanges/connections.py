@@ -71,6 +71,10 @@ class Connections:
             seen.is_synced = False
             self._streams.open_gap(stream, start_us, reason, detail[:200])
 
+    def forget(self, stream: Stream) -> None:
+        """A stream is asked for no longer; it is on no connection now."""
+        self._streams.forget(stream)
+
     def checkpoint(self, at_us: int) -> None:
         """Write what open gaps have come to, although they are open still."""
         self._streams.checkpoint(at_us)

@@ -82,7 +82,7 @@ class Dialect:
     `is_full_diff`: updates reach deeper than the snapshot, so ccxt's cut of the live book would lose true levels;
     elsewhere the feed has a fixed depth, below which old levels would linger. `aliases` maps the end of a symbol asked
     for to the end of the one delivered. `singly` are the channels whose call for many symbols brings less than the call
-    for one.
+    for one. `is_makers_side`: the side of a trade, which ccxt hands on as it is, is the maker's.
     """
 
     acknowledges: Acknowledges = _any_message
@@ -90,6 +90,7 @@ class Dialect:
     options: Mapping[str, Any] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     singly: frozenset[Channel] = frozenset()
+    is_makers_side: bool = False
 
 
 _BINANCE = Dialect(
@@ -113,6 +114,7 @@ _DIALECTS: dict[str, Dialect] = {
     "coinbase": Dialect(
         acknowledges=_coinbase_acknowledges,
         aliases={"/USDC": "/USD"},
+        is_makers_side=True,
         singly=frozenset({Channel.TICKER}),  # the batch for many comes every five seconds, without bid and ask
     ),
     "kraken": Dialect(acknowledges=_kraken_acknowledges),

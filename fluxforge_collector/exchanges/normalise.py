@@ -1,8 +1,8 @@
 """From ccxt's structures to records: pure functions of values. No socket, no clock.
 
 Amounts become base units: a linear contract's size is so many base units, an inverse one's so many quote units.
-The `side` ccxt gives a public trade is the taker's, as is ours. Its `info` is not kept: what it holds beyond these
-columns would more than double the files; whoever needs every byte records the frames.
+The `side` ccxt gives a public trade is the taker's, as is ours, save where it hands on the maker's. Its `info` is not
+kept: what it holds beyond these columns would more than double the files; whoever needs every byte records the frames.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from fluxforge_collector.records import BookRecord, TickerRecord, TradeRecord
+
+_OTHER_SIDE: dict[Any, str] = {"buy": "sell", "sell": "buy"}
 
 
 class Stamp(NamedTuple):
@@ -79,14 +81,20 @@ def book_record(
 
 
 def trade_record(
-    trade: Mapping[str, Any], exchange: str, symbol: str, contract: Contract | None, stamp: Stamp
+    trade: Mapping[str, Any],
+    exchange: str,
+    symbol: str,
+    contract: Contract | None,
+    stamp: Stamp,
+    *,
+    is_makers_side: bool = False,
 ) -> TradeRecord:
     """A record of a ccxt trade. Raises: TypeError where price or amount is missing."""
     price, amount, cost = float(trade["price"]), float(trade["amount"]), trade.get("cost")
     if contract is not None:
         amount = contract.to_base(amount, price)
         cost = amount * price
-    trade_id = trade.get("id")
+    trade_id, side = trade.get("id"), trade.get("side")
     return TradeRecord(
         exchange,
         symbol,
@@ -94,7 +102,7 @@ def trade_record(
         stamp.capture_us,
         None if trade_id is None else str(trade_id),
         trade.get("timestamp"),
-        trade.get("side"),
+        _OTHER_SIDE.get(side) if is_makers_side else side,
         price,
         amount,
         cost,

@@ -229,8 +229,9 @@ class Recorder(Connections):
         if trade_id is not None and self._streams[stream].is_repeated(trade_id):
             self._reject(Outcome.DUPLICATE)
             return
-        contract = self._markets[symbol].contract
-        record = trade_record(trade, self.exchange, symbol, contract, self._stamp(connection))
+        contract, stamp = self._markets[symbol].contract, self._stamp(connection)
+        is_makers_side = self._dialect.is_makers_side
+        record = trade_record(trade, self.exchange, symbol, contract, stamp, is_makers_side=is_makers_side)
         self._streams.emit(stream, record, record.capture_us, record.timestamp_ms)
         if self._frame is not None:
             self._frame.outcome = Outcome.TRADES

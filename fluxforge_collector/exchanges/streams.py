@@ -84,6 +84,11 @@ class Streams:
         if gap is not None:
             self._write_gap(stream, gap, end_us)
 
+    def forget(self, stream: Stream) -> None:
+        """A stream is asked for no longer: its gap ends now."""
+        self.close_gap(stream, self._ends.clock.capture_us())
+        self._seen.pop(stream, None)
+
     def checkpoint(self, at_us: int) -> None:
         """Write what open gaps have come to: whoever dies before a gap ends has still told of it."""
         if not self._start.is_negligible(at_us):

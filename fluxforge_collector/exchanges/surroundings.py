@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -73,3 +73,11 @@ class Ends:
         self.emit(
             GapRecord(exchange, stream.symbol, stream.channel, gap.start_us, end_us, gap.reason, None, gap.detail, seq)
         )
+
+    def write_absence(self, exchange: str, streams: Iterable[Stream], start: Start, at_us: int, detail: str) -> Start:
+        """Hand on the rows of streams that have not begun since `start`. Returns: since when none tells of them."""
+        if start.is_negligible(at_us):
+            return start
+        for stream in streams:
+            self.write_gap(exchange, stream, Gap(start.since_us, start.reason, detail), at_us)
+        return Start(at_us, start.reason, is_first=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,8 +11,7 @@ import structlog
 from fluxforge_collector.clock import Clock
 from fluxforge_collector.errors import DataError, ManifestError
 from fluxforge_collector.exchanges.surroundings import Start
-from fluxforge_collector.instruments import Instrument
-from fluxforge_collector.records import Channel, GapReason, GapRecord
+from fluxforge_collector.records import Channel, GapReason
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
 from fluxforge_collector.segments.names import SegmentName, SourcePaths, segment_of_file
 
@@ -55,27 +54,18 @@ def start_of(last: Manifest | None, now_us: int) -> Start:
 
 
 class ClockGuard:
-    """Watches for steps of the wall clock; what they mean for capture times is told in a gap row.
+    """Watches for steps of the wall clock; `on_step` is told of each: capture times before and after, and what it was.
 
     A step forward is followed when a segment ends. A step backward is not: capture time would have to stand still.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        instruments: Iterable[Instrument],
-        *,
-        put: Callable[[GapRecord], None],
-        next_seq: Callable[[], int],
-    ) -> None:
+    def __init__(self, clock: Clock, on_step: Callable[[int, int, str], None]) -> None:
         self._clock = clock
-        self._instruments = list(instruments)
-        self._put = put
-        self._next_seq = next_seq
+        self._on_step = on_step
         self._known_us = 0
 
     def settle(self) -> None:
-        """Called between segments: mark a step that has happened, and follow it where that is possible."""
+        """Called between segments: tell of a step that has happened, and follow it where that is possible."""
         step_us = self._clock.step_us()
         if abs(step_us - self._known_us) < _CLOCK_STEP_US:
             return
@@ -85,8 +75,4 @@ class ClockGuard:
         self._known_us = self._clock.step_us()
         detail = f"the wall clock moved by {step_us / 1e6:+.3f} s"
         log.warning("clock step", detail=detail)
-        after_us = self._clock.capture_us()
-        for instrument in self._instruments:
-            self._put(
-                GapRecord(*instrument, "all", before_us, after_us, GapReason.CLOCK, None, detail, self._next_seq())
-            )
+        self._on_step(before_us, self._clock.capture_us(), detail)

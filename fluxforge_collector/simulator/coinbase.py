@@ -170,7 +170,7 @@ def _trades(moment: Moment) -> list[Frame]:
             "price": listing.price_text(trade.price),
             "size": listing.size_text(trade.size),
             "time": _iso(moment.now_us),
-            "side": "BUY" if trade.is_buy else "SELL",
+            "side": "SELL" if trade.is_buy else "BUY",  # the maker's
         }
         for trade in reversed(moment.trades)
     ]

@@ -6,6 +6,7 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import ccxt.pro  # noqa: F401  # takes seconds, which belong into nobody's deadline
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -33,8 +34,8 @@ def until():
 def rows():
     """The bronze rows of a channel in a lake's sealed segments, as dictionaries, in order of arrival."""
 
-    def read(root, channel):
-        files = sorted(Path(root).glob(f"raw/ready/ccxt/{channel}/*.parquet"))
+    def read(root, channel, source="ccxt"):
+        files = sorted(Path(root).glob(f"raw/ready/{source}/{channel}/*.parquet"))
         if not files:
             return []
         found = pa.concat_tables([pq.read_table(file) for file in files]).to_pylist()
@@ -47,13 +48,14 @@ def rows():
 def config(tmp_path):
     """A configuration that collects from a simulated exchange, with short segments."""
 
-    def make(simulator, exchanges, **ingestion):
+    def make(simulator, exchanges, *, coinbase=None, **ingestion):
         return Config.model_validate(
             {
                 "lake": {"root": str(tmp_path / "lake")},
                 "metrics": {"port": 0},
                 "ingestion": {"segment_max_seconds": 5, "flush_interval_seconds": 0.2, **ingestion},
                 "exchanges": {name: settings | {"base_url": simulator.url} for name, settings in exchanges.items()},
+                "coinbase": coinbase and {"messages_per_second": 8} | coinbase | {"base_url": simulator.url},
             }
         )
 

@@ -11,19 +11,16 @@ import yaml
 from click.testing import CliRunner
 
 from fluxforge_collector.cli import main
-from fluxforge_collector.cli.collect import check_sources, command, summary
-from fluxforge_collector.errors import ConfigError
+from fluxforge_collector.cli.collect import command, named_sources, summary
 from fluxforge_collector.service import CollectReport
 from fluxforge_collector.simulator import Simulator, SimulatorOptions
 
 
 @pytest.mark.parametrize(
-    ("sources", "message"),
-    [("coinbase", "not available yet"), ("ccxt,coinbase", "not available yet"), ("foo", "choose from ccxt"), ("", "no source")],
-)  # fmt: skip
-def test_sources_that_cannot_be_had(sources, message):
-    with pytest.raises(ConfigError, match=message):
-        check_sources(sources)
+    ("text", "sources"), [(None, None), ("", None), ("ccxt", ["ccxt"]), ("ccxt, coinbase", ["ccxt", "coinbase"])]
+)
+def test_sources_are_named_with_commas(text, sources):
+    assert named_sources(text) == sources
 
 
 def test_the_help_needs_no_exchange():

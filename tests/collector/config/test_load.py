@@ -54,6 +54,18 @@ MISTAKES = {
         "etl: {channels: {orderbook: {processor_options: {bands_bps: [5, 10.0000001, 10.0000002]}}}}",
         ["bands_bps", "share a column"],
     ),
+    "too many products on a connection": (
+        "coinbase: {symbols: [BTC/USD], products_per_connection: 11}",
+        ["coinbase.products_per_connection", "less than or equal to 10"],
+    ),
+    "half a key": (
+        "coinbase: {symbols: [BTC/USD], credentials: {key_name: hunter2}}",
+        ["coinbase.credentials", "key_name goes with either private_key or private_key_file"],
+    ),
+    "deeper features than Coinbase's feed": (
+        "coinbase: {symbols: [BTC/USD], orderbook_depth: 5}",
+        ["coinbase.orderbook_depth (5) is less than the 10 levels"],
+    ),
     "deeper features than the feed": (
         "exchanges: {okx: {symbols: [BTC/USDT], orderbook_depth: 5}}",
         ["orderbook_depth (5) is less than the 10 levels"],

@@ -23,7 +23,7 @@ from fluxforge_collector.service import collect
 from fluxforge_collector.simulator import Simulator, SimulatorOptions
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["fluxforge_collector.service"])
+PROCESSES.set_forkserver_preload(["fluxforge_collector.service", "fluxforge_collector.exchanges.ccxt_exchange"])
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SYMBOLS = ["BTC/USDT", "ETH/USDT"]
 

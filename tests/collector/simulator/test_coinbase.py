@@ -93,7 +93,8 @@ async def test_the_whole_book_equals_the_market(client, watching, until):
 
 
 @pytest.mark.asyncio
-async def test_every_trade_is_delivered_as_sent(client, watching, until):
+async def test_every_trade_is_delivered_as_sent_with_the_makers_side(client, watching, until):
+    taker_of = {"buy": "sell", "sell": "buy"}
     async with Simulator(options()) as sim, client(sim, "coinbase") as ex:
         async with watching(*(lambda symbol=symbol: ex.watch_trades(symbol) for symbol in SYMBOLS)) as (seen, errors):
             await until(lambda: len(sim.truth.frames(channel="trades")) > 60)
@@ -104,7 +105,7 @@ async def test_every_trade_is_delivered_as_sent(client, watching, until):
 
             def got():
                 return {
-                    (t["symbol"], t["id"]): (t["price"], t["amount"], t["side"], t["timestamp"])
+                    (t["symbol"], t["id"]): (t["price"], t["amount"], taker_of[t["side"]], t["timestamp"])
                     for trades in seen
                     for t in trades
                 }

@@ -1,0 +1,1 @@
+"""Coinbase Advanced Trade, spoken to directly: its messages, their mapping, its books, its connections."""
