@@ -57,7 +57,7 @@ def judge_coverage(lake: Lake, config: Config, channel: Channel) -> dict[str, An
 def judge_quarantine(lake: Lake) -> dict[str, Any]:
     """What the check says of quarantine: how many files lie there, and where."""
     folder = lake.raw / "quarantine"
-    reasons = sorted(str(path.relative_to(lake.root)) for path in folder.rglob("*.reason.json"))
+    reasons = sorted(str(path).removeprefix(f"{lake.root}/") for path in folder.rglob("*.reason.json"))
     shown: dict[str, Any] = {"files": len(reasons)}
     if reasons:
         shown["reasons"] = dg.MetadataValue.md("\n".join(f"- `{name}`" for name in reasons[-SHOWN:]))

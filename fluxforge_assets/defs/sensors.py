@@ -1,7 +1,6 @@
 """The sensor: looks into the lake, and asks for a real-time run where work waits. What it knows stands in files."""
 
 import time
-from pathlib import Path
 
 import dagster as dg
 
@@ -15,6 +14,7 @@ from fluxforge_assets.lake.paths import Lake
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
 from fluxforge_collector.segments.manifest import read_manifest
+from fluxforge_collector.storage.bucket import LakePath
 
 READ_MANIFESTS = 500
 LONGEST_WAIT_S = 600.0
@@ -75,7 +75,7 @@ def keys_waiting(lake: Lake) -> set[str]:
     return found
 
 
-def _keys_of(path: Path) -> set[str]:
+def _keys_of(path: LakePath) -> set[str]:
     try:
         manifest = read_manifest(path)
         keys = {key for entry in manifest.channels.values() for key in entry.instruments}

@@ -7,9 +7,7 @@ when it is asked, for which range, and how its rows become parts.
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
@@ -21,25 +19,29 @@ from fluxforge_assets.lake.parts import (
     locked,
     parts_of,
     read_provenance,
+    weight,
     write_part,
 )
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change, Input, Recipe, Writer
-from fluxforge_assets.lake.swap import new_directory, swap
+from fluxforge_assets.lake.replacing import finish
+from fluxforge_assets.lake.scanning import scan
+from fluxforge_assets.lake.swap import discard, keep, new_directory, swap
 from fluxforge_assets.lake.tries import forget
 from fluxforge_collector.errors import DataError
+from fluxforge_collector.storage.bucket import LakePath
 
 
 @dataclass
 class _Known:
     """The state of a partition, from its newest part; all parts are read only where something came late."""
 
-    directory: Path
+    directory: LakePath
     parts: list[Part]
     newest: Provenance | None
 
     @classmethod
-    def of(cls, directory: Path) -> _Known:
+    def of(cls, directory: LakePath) -> _Known:
         parts = parts_of(directory)
         newest = read_provenance(directory / max(parts, key=lambda p: p.to_us).name) if parts else None
         return cls(directory, parts, newest)
@@ -58,6 +60,7 @@ def advance(lake: Lake, recipe: Recipe, place: Place) -> Change | None:
     """
     directory = lake.partition(place, recipe.dataset.folder)
     with locked(lake.work, lock_name(recipe.dataset, place)):
+        finish(directory)
         known = _Known.of(directory)
         inputs = recipe.inputs(place)
         frontier = known.to_us(place)
@@ -104,7 +107,7 @@ def replace(lake: Lake, recipe: Recipe, place: Place) -> Change:
         if parts_of(made) or directory.exists():
             swap(made, directory)
         else:
-            made.rmdir()
+            discard(made)
     forget(lake, recipe.dataset.asset, place)
     change.is_rebuilt = True
     return change
@@ -141,10 +144,10 @@ def _rebuild(lake: Lake, recipe: Recipe, place: Place, start_us: int, until_us: 
         known = read_provenance(directory / part.name)
         used.update(known.inputs)
         if part.to_us <= start_us:
-            os.link(directory / part.name, made / part.name)
+            keep(directory / part.name, made)
             kept = known
             continue
-        frame = _cut(pl.read_parquet(directory / part.name), recipe, start_us)
+        frame = _cut(scan([directory / part.name]).collect(), recipe, start_us)
         if frame.height:
             rows = (kept.rows if kept else 0) + frame.height
             kept = dataclasses.replace(known, rows=rows, last_us=int(frame["ts"][-1]), merged=())
@@ -153,6 +156,7 @@ def _rebuild(lake: Lake, recipe: Recipe, place: Place, start_us: int, until_us: 
     change = Writer(lake, recipe, place, made, kept, inputs, fresh).write(start_us, until_us)
     change.is_rebuilt = True
     swap(made, directory)
+    change.files, change.size = weight(directory)
     return change
 
 

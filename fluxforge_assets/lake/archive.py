@@ -7,10 +7,10 @@ from itertools import pairwise
 
 from fluxforge_assets.lake.bronze_files import DayFiles, list_files
 from fluxforge_assets.lake.kept import Kept
-from fluxforge_assets.lake.paths import Lake, next_date
+from fluxforge_assets.lake.paths import Lake, Segments, next_date
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
-from fluxforge_collector.segments.names import SegmentName, SourcePaths, date_of, segment_of_file
+from fluxforge_collector.segments.names import SegmentName, date_of, segment_of_file
 
 SILENT_COLLECTOR_US = 900_000_000
 """A collector this far behind the newest one holds nothing back; what it still brings is late, and rebuilt."""
@@ -25,7 +25,7 @@ class Archive:
     def __init__(self, lake: Lake, source: str, *, keep_bytes: int = 0) -> None:
         self.source = source
         self.kept = Kept(keep_bytes) if keep_bytes else None
-        self.paths: SourcePaths = lake.segments(source)
+        self.paths: Segments = lake.segments(source)
         self._names: dict[str, tuple[SegmentName, ...]] = {}
         self._manifests: dict[str, Manifest] = {}
         self._files: dict[tuple[str, str], DayFiles] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -13,10 +12,12 @@ from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK
 from fluxforge_assets.lake.parts import original_parts, parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place, day_start_us
 from fluxforge_assets.lake.recipe import Input
+from fluxforge_assets.lake.scanning import scan
 from fluxforge_assets.lake.silver import SilverOrderbook
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.segments.names import DAY_US, date_of
+from fluxforge_collector.storage.bucket import LakePath
 
 HOUR_US = 3_600_000_000
 
@@ -102,7 +103,7 @@ class GoldBars:
         """The day, and the one before where a bar spans midnight."""
         return tuple(dict.fromkeys((date_of(place.start_us - self._evening_us), place.date)))
 
-    def _silver(self, place: Place, day: str) -> Path:
+    def _silver(self, place: Place, day: str) -> LakePath:
         return self._lake.partition(Place(place.source, place.instrument, day), SILVER_ORDERBOOK.folder)
 
     def _read(self, place: Place, after_us: int, to_us: int) -> pl.DataFrame:
@@ -118,7 +119,7 @@ class GoldBars:
         if not files:
             return pl.DataFrame()
         try:
-            rows = pl.scan_parquet(files, hive_partitioning=False)
+            rows = scan(files)
             return rows.filter(pl.col("ts") > after_us, pl.col("ts") <= to_us).collect().sort("ts")
         except PolarsError as error:
             for file in files:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fluxforge_assets.lake.replacing import files_of
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.segments.names import RawFormat, format_of, segment_of_file
+from fluxforge_collector.storage.bucket import LakePath, readable
 
 SEGMENTS = b"fluxforge.segments"
 ATTEMPTS = 5
@@ -29,18 +30,18 @@ _COMPACTED = re.compile(r"segments_([0-9a-f]{12})_(\d{3,})\.parquet")
 class DayFiles:
     """A folder's files: segments with one of their own, and for each compaction its files and what they cover."""
 
-    own: dict[str, Path]
+    own: dict[str, LakePath]
     """The file of a segment, by the segment's id."""
-    compacted: dict[str, tuple[Path, ...]]
+    compacted: dict[str, tuple[LakePath, ...]]
     covered: dict[str, str]
     """The compaction that holds a segment, by the segment's id."""
 
-    def all(self) -> list[Path]:
+    def all(self) -> list[LakePath]:
         """Every file, each row once."""
         return [*self.own.values(), *(path for paths in self.compacted.values() for path in paths)]
 
 
-def list_files(folder: Path) -> DayFiles:
+def list_files(folder: LakePath) -> DayFiles:
     """The files of a channel's date. Raises: DataError where a footer cannot be read."""
     for _ in range(ATTEMPTS):
         try:
@@ -55,13 +56,10 @@ def compacted_name(run: str, number: int) -> str:
     return f"segments_{run}_{number:03d}.parquet"
 
 
-def _list(folder: Path) -> DayFiles:
-    try:
-        names = [path.name for path in folder.iterdir()]
-    except FileNotFoundError:
-        names = []
-    own: dict[str, Path] = {}
-    compacted: dict[str, list[tuple[int, Path]]] = {}
+def _list(folder: LakePath) -> DayFiles:
+    names = [path.name for path in files_of(folder)]
+    own: dict[str, LakePath] = {}
+    compacted: dict[str, list[tuple[int, LakePath]]] = {}
     covered: dict[str, str] = {}
     for name in names:
         match = _COMPACTED.fullmatch(name)
@@ -72,12 +70,13 @@ def _list(folder: Path) -> DayFiles:
             is_better = format_of(name) is RawFormat.PARQUET
             own[segment] = folder / name if is_better else own.get(segment, folder / name)
     ordered = {run: tuple(path for _, path in sorted(files)) for run, files in compacted.items()}
-    return DayFiles(own, ordered, covered)
+    # a copy of a lake may hold a segment's own file still, beside the compacted one
+    return DayFiles({segment: path for segment, path in own.items() if segment not in covered}, ordered, covered)
 
 
-def _covered(path: Path) -> list[str]:
+def _covered(path: LakePath) -> list[str]:
     try:
-        covered: list[str] = json.loads((pq.read_metadata(path).metadata or {})[SEGMENTS])
+        covered: list[str] = json.loads((pq.read_metadata(readable(path)).metadata or {})[SEGMENTS])
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:

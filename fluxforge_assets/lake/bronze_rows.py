@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +26,7 @@ from fluxforge_collector.records import Channel
 from fluxforge_collector.schemas import plain_schema
 from fluxforge_collector.segments.names import SegmentName
 from fluxforge_collector.segments.sealed import read_rows
+from fluxforge_collector.storage.bucket import LakePath
 
 _CAPTURE = pa.timestamp("us", tz="UTC")
 
@@ -119,7 +119,7 @@ def _streams(
 
 
 def _of_segment(
-    archive: Archive, path: Path, instrument: Instrument, span: tuple[int, int] | None, schema: pa.Schema
+    archive: Archive, path: LakePath, instrument: Instrument, span: tuple[int, int] | None, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """An instrument's rows of a segment's own file, from memory where the archive keeps it."""
     if archive.kept is None or span is None:
@@ -137,7 +137,7 @@ def _of_segment(
 
 
 def _of_file(
-    path: Path, instrument: Instrument, span: tuple[int, int] | None, schema: pa.Schema
+    path: LakePath, instrument: Instrument, span: tuple[int, int] | None, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """An instrument's rows of one file, in the range where one is given. Raises: DataError where it cannot be read."""
     with _read_errors(path):
@@ -157,7 +157,7 @@ def _of_file(
 
 
 @contextmanager
-def _read_errors(path: Path) -> Iterator[None]:
+def _read_errors(path: LakePath) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:

@@ -25,8 +25,10 @@ from fluxforge_assets.lake.datasets import (
 from fluxforge_assets.lake.events import clean_trades
 from fluxforge_assets.lake.parts import KEYS, as_arrow, parts_of
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.scanning import scan
 from fluxforge_assets.tables import Column, Dtype
 from fluxforge_collector.config.model import Config
+from fluxforge_collector.storage.bucket import LakePath, readable
 
 _BOOK_EVENTS = (
     "n_book", "n_book_crossed", "n_book_locked", "n_book_onesided", "n_book_malformed", "n_book_dup",
@@ -53,17 +55,17 @@ class Stored(NamedTuple):
         """What should be stored."""
         return self.dataset.columns(self.config.etl.channels.orderbook.processor_options)
 
-    def files(self, dataset: Dataset | None = None) -> list[str]:
+    def files(self, dataset: Dataset | None = None) -> list[LakePath]:
         """The parts' files."""
         directory = self.lake.partition(self.place, (dataset or self.dataset).folder)
-        return [str(directory / part.name) for part in parts_of(directory)]
+        return [directory / part.name for part in parts_of(directory)]
 
     def read(self, names: list[str], dataset: Dataset | None = None) -> pl.DataFrame:
         """Some columns of all parts, part after part."""
         files = self.files(dataset)
         if not files:
             return pl.DataFrame()
-        return pl.scan_parquet(files, hive_partitioning=False).select(names).collect()
+        return scan(files).select(names).collect()
 
     def until_us(self) -> int:
         """The end of the partition's last part."""
@@ -77,7 +79,7 @@ Check = Callable[[Stored], Verdict]
 def check_schema(stored: Stored) -> Verdict:
     """Every part has the declared columns, in order, with their types."""
     wanted = as_arrow(pl.DataFrame(schema={c.name: c.dtype.polars for c in stored.columns}), stored.columns).schema
-    wrong = [file for file in stored.files() if not pq.read_schema(file).equals(wanted, check_metadata=False)]
+    wrong = [file for file in stored.files() if not pq.read_schema(readable(file)).equals(wanted, check_metadata=False)]
     return Verdict(not wrong, f"{len(wrong)} of {len(stored.files())} parts differ from {len(wanted)} columns")
 
 

@@ -21,6 +21,7 @@ from fluxforge_collector.errors import FluxForgeError, InstrumentError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.names import DAY_US, date_of
+from fluxforge_collector.storage.bucket import matching
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HOUR_US = 3_600_000_000
@@ -124,9 +125,9 @@ def waiting(lake: Lake, options: Compaction, selection: Selection, *, now_us: in
 def stored_places(lake: Lake, dataset: Dataset, selection: Selection) -> Iterator[Place]:
     """The stored partitions of a dataset, by source, instrument and date; other folders are passed over."""
     pattern = f"exchange={selection.exchange or '*'}/symbol={selection.symbol or '*'}/date=*"
-    for root in sorted((lake.root / "processed").glob(f"*/{dataset.folder}")):
-        source = root.relative_to(lake.root / "processed").parts[0]
-        for path in sorted(root.glob(pattern)):
+    for root in matching(lake.root, f"processed/*/{dataset.folder}"):
+        source = root.parts[-1 - len(dataset.folder.split("/"))]
+        for path in matching(root, pattern):
             exchange, symbol, date = (name.partition("=")[2] for name in path.parts[-3:])
             if _DATE.fullmatch(date) and selection.has_date(date):
                 with suppress(InstrumentError):

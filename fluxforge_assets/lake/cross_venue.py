@@ -15,6 +15,7 @@ from fluxforge_assets.lake.recipe import Input
 from fluxforge_assets.lake.silver import SilverOrderbook
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.instruments import Instrument
+from fluxforge_collector.storage.bucket import matching
 
 CHUNK_US = 6 * 3_600_000_000
 """Rows are computed for this much time at once."""
@@ -90,10 +91,8 @@ class GoldCrossVenue(FromSilver):
         for source in self._lake.sources():
             for day in self.days():
                 at = shifted(place, day)
-                folders = self._lake.dataset(source, SILVER_ORDERBOOK.folder).glob(
-                    f"exchange=*/symbol={at.instrument.safe_symbol}/date={at.date}"
-                )
-                for folder in sorted(folders):
+                pattern = f"exchange=*/symbol={at.instrument.safe_symbol}/date={at.date}"
+                for folder in matching(self._lake.dataset(source, SILVER_ORDERBOOK.folder), pattern):
                     exchange = folder.parts[-3].partition("=")[2]
                     venue = Place(source, Instrument(exchange, place.instrument.symbol), place.date)
                     if parts_of(folder):

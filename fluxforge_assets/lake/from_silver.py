@@ -13,6 +13,7 @@ from fluxforge_assets.lake.parts import Part, original_parts, parts_of, read_pro
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.reading import patiently
 from fluxforge_assets.lake.recipe import Input, Recipe
+from fluxforge_assets.lake.scanning import scan
 from fluxforge_assets.lake.silver import SilverOrderbook
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import DataError
@@ -91,7 +92,7 @@ class FromSilver:
         if not files:
             return pl.DataFrame(schema=schema)
         try:
-            rows = pl.scan_parquet(files, schema=schema, hive_partitioning=False, extra_columns="ignore")
+            rows = scan(files, schema=schema, extra_columns="ignore")
             return rows.filter(pl.col("ts") > from_us, pl.col("ts") <= to_us).collect().sort("ts")
         except PolarsError as error:
             for file in files:

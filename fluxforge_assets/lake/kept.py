@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 
 from fluxforge_assets.lake.inspection import runs_of
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.segments.sealed import most_bytes, read_table
+from fluxforge_collector.storage.bucket import LakePath
 
 
 class Kept:
@@ -17,12 +16,12 @@ class Kept:
 
     def __init__(self, most_bytes: int) -> None:
         self._free = most_bytes
-        self._files: dict[tuple[Path, tuple[str, ...]], dict[str, pa.RecordBatch] | None] = {}
+        self._files: dict[tuple[LakePath, tuple[str, ...]], dict[str, pa.RecordBatch] | None] = {}
 
     def __repr__(self) -> str:
         return f"<Kept {len(self._files)} files, {self._free} bytes free>"
 
-    def rows(self, path: Path, schema: pa.Schema, instrument: Instrument) -> list[pa.RecordBatch] | None:
+    def rows(self, path: LakePath, schema: pa.Schema, instrument: Instrument) -> list[pa.RecordBatch] | None:
         """The instrument's rows of a file, in order; None where it is not kept. Raises: OSError, ArrowException."""
         known = (path, tuple(schema.names))
         if known not in self._files:
@@ -32,7 +31,7 @@ class Kept:
             return None
         return [rows[instrument.key]] if instrument.key in rows else []
 
-    def _read(self, path: Path, schema: pa.Schema) -> dict[str, pa.RecordBatch] | None:
+    def _read(self, path: LakePath, schema: pa.Schema) -> dict[str, pa.RecordBatch] | None:
         if most_bytes(path, schema.names) > self._free:
             return None
         batch = read_table(path, schema).combine_chunks()

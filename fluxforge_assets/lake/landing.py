@@ -9,18 +9,22 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fluxforge_assets.lake.inspection import inspect_segment
 from fluxforge_assets.lake.marks import mark
 from fluxforge_assets.lake.parts import locked
-from fluxforge_assets.lake.paths import Lake
-from fluxforge_collector.durable import make_directory, storage_errors, sync_directory, write_file
-from fluxforge_collector.errors import DataError, FluxForgeError
+from fluxforge_assets.lake.paths import Lake, Segments
+from fluxforge_assets.lake.swap import discard, new_directory
+from fluxforge_collector.durable import make_directory
+from fluxforge_collector.errors import DataError, FluxForgeError, MissingError, StorageError
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
-from fluxforge_collector.segments.names import SegmentName, SourcePaths, format_of, segment_of_file
+from fluxforge_collector.segments.names import SegmentName, format_of, segment_of_file
+from fluxforge_collector.storage.bucket import LakePath, matching, on_disk
+from fluxforge_collector.storage.changes import move, write
 
 ORPHAN_SECONDS = 900.0
 """How long a sealed file may wait for its manifest: sealing a segment takes seconds."""
@@ -66,12 +70,16 @@ def land(lake: Lake, source: str, dates: Collection[str] | None = None) -> Lande
     return done
 
 
-def _land_one(lake: Lake, paths: SourcePaths, name: SegmentName, done: Landed) -> None:
+def _land_one(lake: Lake, paths: Segments, name: SegmentName, done: Landed) -> None:
     try:
-        if paths.archive_manifest(name.date, name.id).exists():
-            raise DataError(f"segment {name.id} has landed before", "delete the copy")
+        if paths.archive_manifest(name.date, name.id).is_file():
+            _drop_copy(paths, name)
+            return
         manifest = _claim(paths, name)
-        inspect_segment(manifest, paths.processing_dir)
+        with _claimed_files(lake, paths, manifest) as directory:
+            inspect_segment(manifest, directory)
+    except StorageError:
+        raise
     except FluxForgeError as error:
         _quarantine_segment(paths, name, str(error))
         done.quarantined[name.id] = str(error)
@@ -80,81 +88,104 @@ def _land_one(lake: Lake, paths: SourcePaths, name: SegmentName, done: Landed) -
     for channel, entry in manifest.channels.items():
         if entry.file is not None:
             claimed = paths.processing_file(channel, name.id, entry.form)
-            _move(claimed, paths.archive_file(channel, name.date, name.id, entry.form))
-    _move(paths.processing_manifest(name.id), paths.archive_manifest(name.date, name.id))
+            move(claimed, paths.archive_file(channel, name.date, name.id, entry.form))
+    move(paths.processing_manifest(name.id), paths.archive_manifest(name.date, name.id))
     done.manifests.append(manifest)
 
 
-def _claim(paths: SourcePaths, name: SegmentName) -> Manifest:
+def _drop_copy(paths: Segments, name: SegmentName) -> None:
+    """Delete what stands twice: delivered again, or moved by a run that died before it deleted the old name.
+
+    Raises: DataError where it is not what has landed.
+    """
+    landed = paths.archive_manifest(name.date, name.id)
+    for manifest in (paths.ready_manifest(name.id), paths.processing_manifest(name.id)):
+        if not manifest.is_file():
+            continue
+        if manifest.read_bytes() != landed.read_bytes():
+            raise DataError(f"another segment {name.id} has landed before", "look at both, and delete the wrong one")
+        for channel, entry in read_manifest(landed).channels.items():
+            copy = manifest.parent / channel / str(entry.file)
+            if paths.archive_file(channel, name.date, name.id, entry.form).is_file() and copy.is_file():
+                copy.unlink()
+        manifest.unlink()
+
+
+@contextmanager
+def _claimed_files(lake: Lake, paths: Segments, manifest: Manifest) -> Iterator[Path]:
+    """Where the files of a claimed segment stand on a disk; those of a bucket are fetched for a while."""
+    if isinstance(paths.processing_dir, Path):
+        yield paths.processing_dir
+        return
+    near = new_directory(lake.work)
+    try:
+        for channel, entry in manifest.channels.items():
+            if entry.file is not None:
+                with suppress(MissingError):  # the inspection says what it lacks
+                    on_disk(paths.processing_file(channel, manifest.id, entry.form), near / channel)
+        yield near
+    finally:
+        discard(near)
+
+
+def _claim(paths: Segments, name: SegmentName) -> Manifest:
     """Take a segment out of ready: the manifest first, which makes it this run's, then its files."""
-    _move(paths.ready_manifest(name.id), paths.processing_manifest(name.id))
+    move(paths.ready_manifest(name.id), paths.processing_manifest(name.id))
     manifest = read_manifest(paths.processing_manifest(name.id))
     if manifest.source != paths.source:
         raise DataError(f"the manifest is of source {manifest.source!r}, not {paths.source!r}", "move it to its source")
     for channel, entry in manifest.channels.items():
         archived = paths.archive_file(channel, name.date, name.id, entry.form)
         claimed = paths.processing_file(channel, name.id, entry.form)
-        if entry.file is not None and not archived.exists():
-            _move(paths.ready_file(channel, name.id, entry.form), claimed)
+        if entry.file is not None and not archived.is_file():
+            move(paths.ready_file(channel, name.id, entry.form), claimed)
         elif entry.file is not None:
             # an earlier run died while landing it: its checks had passed, and are made again here
-            _move(archived, claimed)
+            move(archived, claimed)
     return manifest
 
 
-def _move(source: Path, target: Path) -> None:
-    """Move a file that may have been moved before; both directories durable."""
-    with storage_errors(f"move {source} to {target}"):
-        make_directory(target.parent)
-        try:
-            source.rename(target)
-        except FileNotFoundError:
-            return
-        sync_directory(target.parent)
-        sync_directory(source.parent)
-
-
-def _quarantine_segment(paths: SourcePaths, name: SegmentName, reason: str) -> None:
+def _quarantine_segment(paths: Segments, name: SegmentName, reason: str) -> None:
     """Put away a segment's files, then its manifest."""
     for folder in (paths.ready_dir, paths.processing_dir):
-        for file in sorted(f for f in folder.glob(f"*/segment_{name.id}.*") if format_of(f.name)):
+        for file in (f for f in matching(folder, f"*/segment_{name.id}.*") if format_of(f.name)):
             quarantine(file, paths.quarantine_dir / file.parent.name / file.name, reason)
     for manifest in (paths.ready_manifest(name.id), paths.processing_manifest(name.id)):
-        if manifest.exists():
+        if manifest.is_file():
             quarantine(manifest, paths.quarantine_dir / manifest.name, reason)
 
 
-def quarantine(file: Path, target: Path, reason: str) -> None:
+def quarantine(file: LakePath, target: LakePath, reason: str) -> None:
     """Move a file aside, its reason written first; the first reason stands, and nothing is overwritten."""
     note = target.with_name(f"{target.name}.reason.json")
-    if not note.exists():
+    if not note.is_file():
         text = json.dumps({"file": str(file), "reason": reason, "at": time.strftime("%FT%TZ", time.gmtime())})
-        write_file(note, text.encode())
+        write(note, text.encode())
     number = 0
     while target.exists():
         number += 1
         target = target.with_name(f"{note.name.removesuffix('.reason.json')}.{number}")
-    make_directory(target.parent)
-    if file.is_dir():
+    if isinstance(file, Path) and isinstance(target, Path) and file.is_dir():
+        make_directory(target.parent)
         shutil.move(file, target)
     else:
-        _move(file, target)
+        move(file, target)
 
 
-def _sweep(lake: Lake, paths: SourcePaths, done: Landed) -> None:
+def _sweep(lake: Lake, paths: Segments, done: Landed) -> None:
     """Quarantine what lies in ready and is no segment: foreign names, and files whose manifest never came."""
-    for path in sorted((lake.raw / "ready").glob("*")):
+    for path in matching(lake.raw / "ready", "*"):
         if path.is_file() and not path.name.startswith("."):
             reason = "a file directly in ready belongs to no source"
             quarantine(path, lake.raw / "quarantine" / path.name, reason)
             done.quarantined[path.name] = reason
-    for path in sorted([*paths.ready_dir.glob("*"), *paths.ready_dir.glob("*/*")]):
+    for path in [*matching(paths.ready_dir, "*"), *matching(paths.ready_dir, "*/*")]:
         if fault := _foreign(path, paths):
-            quarantine(path, paths.quarantine_dir / path.relative_to(paths.ready_dir), fault)
+            quarantine(path, paths.quarantine_dir / str(path).removeprefix(f"{paths.ready_dir}/"), fault)
             done.quarantined[path.name] = fault
 
 
-def _foreign(path: Path, paths: SourcePaths) -> str | None:
+def _foreign(path: LakePath, paths: Segments) -> str | None:
     """Why a name in ready is no part of a segment; None where it is, or still may become one."""
     is_channel_file = path.parent != paths.ready_dir
     if path.name.startswith(".") or (path.is_dir() and not is_channel_file):
@@ -163,7 +194,7 @@ def _foreign(path: Path, paths: SourcePaths) -> str | None:
     is_right = format_of(path.name) is not None if is_channel_file else path.suffix == ".json"
     if name is None or path.is_dir() or not is_right:
         return "this is no file of a segment"
-    if not is_channel_file or paths.ready_manifest(name.id).exists():
+    if not is_channel_file or paths.ready_manifest(name.id).is_file():
         return None
     try:
         age = time.time() - path.stat().st_mtime
@@ -172,7 +203,7 @@ def _foreign(path: Path, paths: SourcePaths) -> str | None:
     return f"its manifest did not come within {ORPHAN_SECONDS:.0f} s" if age > ORPHAN_SECONDS else None
 
 
-def _name(path: Path) -> SegmentName | None:
+def _name(path: LakePath) -> SegmentName | None:
     try:
         return segment_of_file(path.name)
     except DataError:

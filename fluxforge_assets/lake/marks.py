@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import secrets
-from pathlib import Path
 from typing import NamedTuple
 
 from fluxforge_assets.lake.paths import Lake
-from fluxforge_collector.durable import write_file
+from fluxforge_collector.storage.bucket import LakePath, matching
+from fluxforge_collector.storage.changes import write
 
 _MARK = re.compile(r"([a-z0-9_]{1,32})\.(\d{4}-\d{2}-\d{2})")
 REALTIME, GOLD = "marks", "gold-marks"
@@ -29,13 +29,13 @@ class Mark(NamedTuple):
 
 def mark(lake: Lake, source: str, date: str, *, is_dirty: bool = True, of: str = REALTIME) -> None:
     """Say durably that a date has work left."""
-    write_file(_file(lake, source, date, of), f"{'dirty' if is_dirty else 'open'} {secrets.token_hex(8)}".encode())
+    write(_file(lake, source, date, of), f"{'dirty' if is_dirty else 'open'} {secrets.token_hex(8)}".encode())
 
 
 def marks(lake: Lake, of: str = REALTIME) -> list[Mark]:
     """All marks, by source and date."""
     found = []
-    for path in sorted((lake.work / of).glob("*")):
+    for path in matching(lake.state / of, "*"):
         match = _MARK.fullmatch(path.name)
         if match:
             state, _, token = path.read_text().partition(" ")
@@ -54,5 +54,5 @@ def settle(lake: Lake, known: Mark, *, is_complete: bool, of: str = REALTIME) ->
         mark(lake, known.source, known.date, is_dirty=False, of=of)
 
 
-def _file(lake: Lake, source: str, date: str, of: str) -> Path:
-    return lake.work / of / f"{source}.{date}"
+def _file(lake: Lake, source: str, date: str, of: str) -> LakePath:
+    return lake.state / of / f"{source}.{date}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
@@ -13,9 +12,10 @@ from fluxforge_collector.errors import DataError
 from fluxforge_collector.records import Channel
 from fluxforge_collector.schemas import plain_schema
 from fluxforge_collector.segments.sealed import read_rows
+from fluxforge_collector.storage.bucket import LakePath
 
 
-def scan_ndjson(files: Sequence[Path], channel: Channel) -> pl.LazyFrame:
+def scan_ndjson(files: Sequence[LakePath], channel: Channel) -> pl.LazyFrame:
     """The rows of a channel's files. Raises: DataError, when collected, where a file cannot be read."""
     schema = plain_schema(channel)
 
@@ -40,7 +40,7 @@ def scan_ndjson(files: Sequence[Path], channel: Channel) -> pl.LazyFrame:
     return register_io_source(frames, schema=pl.DataFrame(schema.empty_table()).schema)
 
 
-def channel_of(file: Path) -> Channel:
+def channel_of(file: LakePath) -> Channel:
     """The channel of a segment's file, by the folders it stands in. Raises: DataError where they name none."""
     named = [part for part in reversed(file.parts[:-1]) if part in set(Channel)]
     if not named:

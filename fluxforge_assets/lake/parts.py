@@ -27,9 +27,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fluxforge_assets.lake.encoding import write_options
+from fluxforge_assets.lake.replacing import files_of
 from fluxforge_assets.tables import Column, Dtype
-from fluxforge_collector.durable import make_directory, sync_directory, sync_file
+from fluxforge_collector.durable import make_directory
 from fluxforge_collector.errors import DataError, StorageError
+from fluxforge_collector.storage.bucket import LakePath, readable
+from fluxforge_collector.storage.changes import publish
 
 KEYS = ("exchange", "symbol", "date")
 _PART = re.compile(r"part-(\d{1,19})-(\d{1,19})-([0-9a-f]{12})(-merged)?\.parquet")
@@ -74,17 +77,19 @@ class Provenance:
     merged: tuple[str, ...] = ()
 
 
-def parts_of(directory: Path) -> list[Part]:
+def parts_of(directory: LakePath) -> list[Part]:
     """The parts of a partition, by time; other files are no parts."""
-    try:
-        names = [path.name for path in directory.iterdir()]
-    except FileNotFoundError:
-        return []
-    matches = (_PART.fullmatch(name) for name in names)
+    matches = (_PART.fullmatch(path.name) for path in files_of(directory))
     return sorted(Part(int(m[1]), int(m[2]), m[0], bool(m[4])) for m in matches if m)
 
 
-def original_parts(directory: Path) -> list[Part]:
+def weight(directory: LakePath) -> tuple[int, int]:
+    """How many parts a partition has, and their bytes."""
+    sizes = [path.stat().st_size for path in files_of(directory) if _PART.fullmatch(path.name)]
+    return len(sizes), sum(sizes)
+
+
+def original_parts(directory: LakePath) -> list[Part]:
     """The parts of a partition as they were written first: what was made from them does not notice compaction."""
     found: list[Part] = []
     for part in parts_of(directory):
@@ -94,10 +99,10 @@ def original_parts(directory: Path) -> list[Part]:
     return found
 
 
-def read_provenance(path: Path) -> Provenance:
+def read_provenance(path: LakePath) -> Provenance:
     """How a part came about. Raises: DataError where it cannot be read."""
     try:
-        known = json.loads((pq.read_metadata(path).metadata or {})[_MARK])
+        known = json.loads((pq.read_metadata(readable(path)).metadata or {})[_MARK])
         return Provenance(**{**known, "inputs": tuple(known["inputs"]), "merged": tuple(known.get("merged", ()))})
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise DataError(f"part {path} cannot be read: {error}", "materialise its partition again") from error
@@ -114,7 +119,7 @@ def digest_of(names: Sequence[str]) -> str:
 
 
 def write_part(
-    directory: Path,
+    directory: LakePath,
     work: Path,
     frame: pl.DataFrame,
     columns: Sequence[Column],
@@ -132,13 +137,12 @@ def write_part(
         make_directory(work)
         hidden = work / f"part-{secrets.token_hex(8)}.tmp"
         pq.write_table(table, hidden, **options)
-        sync_file(hidden)
         with hidden.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:12]
         part = Part(*span, f"part-{span[0]}-{span[1]}-{digest}.parquet")
-        make_directory(directory)
-        hidden.rename(directory / part.name)
-        sync_directory(directory)
+        publish(hidden, directory / part.name)
+    except StorageError:
+        raise
     except OSError as error:
         raise StorageError(f"cannot write a part of {directory}: {error.strerror or error}", "free space") from error
     return part

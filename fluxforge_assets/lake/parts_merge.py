@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,22 +17,23 @@ from fluxforge_assets.lake.compacted import ROW_GROUP_ROWS, Compacted, target_by
 from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.parts import KEYS, Part, Provenance, as_metadata, locked, parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place
-from fluxforge_assets.lake.swap import discard, new_directory, swap
+from fluxforge_assets.lake.swap import discard, keep, new_directory, swap
 from fluxforge_assets.lake.verification import ColumnDigests, Key, is_ascending, last_key
 from fluxforge_collector.config.model import Compaction
 from fluxforge_collector.durable import storage_errors, sync_file
 from fluxforge_collector.errors import DataError
+from fluxforge_collector.storage.bucket import LakePath, readable
 
 
 class _Source(NamedTuple):
     """A part to be merged."""
 
     part: Part
-    path: Path
+    path: LakePath
     known: Provenance
 
 
-def is_due(directory: Path, options: Compaction) -> bool:
+def is_due(directory: LakePath, options: Compaction) -> bool:
     """Whether parts of the partition wait to be merged."""
     return any(len(run) > 1 for run in _runs(directory, target_bytes(options)))
 
@@ -56,14 +56,14 @@ def compact_partition(lake: Lake, dataset: Dataset, place: Place, options: Compa
             for run in _runs(directory, target_bytes(options)):
                 for sources in _same_kind(directory, run):
                     if len(sources) == 1:
-                        os.link(sources[0].path, made / sources[0].part.name)
+                        keep(sources[0].path, made)
                     else:
                         rows += _merge(sources, made, dataset, options)
                         is_changed = True
             if not is_changed:
                 return None
-            after = _sizes(made)
             swap(made, directory)
+            after = _sizes(directory)
     finally:
         discard(made)
     partition = f"{place.date}|{place.instrument.key}"
@@ -80,11 +80,11 @@ def compact_partition(lake: Lake, dataset: Dataset, place: Place, options: Compa
     )
 
 
-def _sizes(directory: Path) -> list[int]:
+def _sizes(directory: LakePath) -> list[int]:
     return [(directory / part.name).stat().st_size for part in parts_of(directory)]
 
 
-def _runs(directory: Path, target: int) -> Iterator[list[Part]]:
+def _runs(directory: LakePath, target: int) -> Iterator[list[Part]]:
     """All parts in order, neighbouring small ones together."""
     parts = parts_of(directory)
     run: list[Part] = []
@@ -100,7 +100,7 @@ def _runs(directory: Path, target: int) -> Iterator[list[Part]]:
         yield run
 
 
-def _same_kind(directory: Path, run: Sequence[Part]) -> Iterator[list[_Source]]:
+def _same_kind(directory: LakePath, run: Sequence[Part]) -> Iterator[list[_Source]]:
     """A run's parts, those together that were computed alike: a partition is never a mixture for long."""
     held: list[_Source] = []
     for part in run:
@@ -120,7 +120,7 @@ def _merge(sources: Sequence[_Source], made: Path, dataset: Dataset, options: Co
     rest = list(sources)
     while rest:
         used = _write_one(rest, made, dataset, options)
-        rows += sum(pq.read_metadata(s.path).num_rows for s in rest[:used])
+        rows += sum(pq.read_metadata(readable(s.path)).num_rows for s in rest[:used])
         rest = rest[used:]
     return rows
 
@@ -129,14 +129,14 @@ def _write_one(sources: Sequence[_Source], made: Path, dataset: Dataset, options
     """Write and verify one file; how many sources went into it."""
     hidden = made / "merging.tmp"
     digests = ColumnDigests()
-    schema = pq.read_schema(sources[0].path)
+    schema = pq.read_schema(readable(sources[0].path))
     used, expected = 0, 0
     with storage_errors(f"merge parts of {sources[0].path.parent}"):
         with pa.OSFile(str(hidden), "wb") as sink:
             writer = _writer(sink, schema, dataset, options)
             held: list[pa.Table] = []
             for source in sources:
-                expected += pq.read_metadata(source.path).num_rows
+                expected += pq.read_metadata(readable(source.path)).num_rows
                 for table in _tables(source.path, schema):
                     digests.update(table)
                     held.append(table)
@@ -171,10 +171,10 @@ def _writer(sink: pa.NativeFile, schema: pa.Schema, dataset: Dataset, options: C
     )
 
 
-def _tables(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+def _tables(path: LakePath, schema: pa.Schema) -> Iterator[pa.Table]:
     """A part's rows, a row group's worth at a time."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(readable(path)) as file:
             for batch in file.iter_batches(ROW_GROUP_ROWS):
                 yield pa.Table.from_batches([batch]).cast(schema.remove_metadata())
     except (pa.ArrowException, ValueError) as error:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from fluxforge_collector.errors import DataError
+from fluxforge_collector.config.model import Config
+from fluxforge_collector.errors import ConfigError, DataError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.segments.names import DAY_US, SourcePaths
+from fluxforge_collector.storage.bucket import BucketPath, LakePath, open_path
 
+Segments = SourcePaths[Path] | SourcePaths[BucketPath]
 _SOURCE = re.compile(r"[a-z0-9_]{1,32}\Z")
 
 
@@ -55,18 +58,28 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Lake:
-    """A lake by its root."""
+    """A lake by its root; one in a bucket also needs a `local` directory for locks and what is being written."""
 
-    root: Path
+    root: LakePath
+    local: Path | None = None
 
     @property
-    def raw(self) -> Path:
+    def raw(self) -> LakePath:
         """Segments, from journal to archive."""
         return self.root / "raw"
 
     @property
     def work(self) -> Path:
-        """Locks, marks and what is being written: outside every dataset, on the same file system."""
+        """Locks and what is being written: on a disk, outside every dataset, on the file system of a local root."""
+        if isinstance(self.root, Path):
+            return self.root / ".work"
+        if self.local is None:
+            raise ConfigError(f"{self.root} needs a local directory beside it", "set lake.work")
+        return self.local / ".work"
+
+    @property
+    def state(self) -> LakePath:
+        """Small files that every machine must see: marks, tries."""
         return self.root / ".work"
 
     def sources(self) -> list[str]:
@@ -79,15 +92,17 @@ class Lake:
         }
         return sorted(found)
 
-    def segments(self, source: str) -> SourcePaths:
+    def segments(self, source: str) -> Segments:
         """Where a source's raw files stand."""
+        if isinstance(self.root, BucketPath):
+            return SourcePaths(self.root, source)
         return SourcePaths(self.root, source)
 
-    def dataset(self, source: str, folder: str) -> Path:
+    def dataset(self, source: str, folder: str) -> LakePath:
         """The directory of a processed dataset, such as `orderbook/hf`."""
         return self.root / "processed" / source / folder
 
-    def partition(self, place: Place, folder: str) -> Path:
+    def partition(self, place: Place, folder: str) -> LakePath:
         """The directory of one partition."""
         return self.dataset(place.source, folder) / place.folder
 
@@ -100,5 +115,11 @@ class Lake:
         return sorted(found, key=lambda place: place.instrument.key)
 
 
-def _entries(directory: Path) -> list[Path]:
+def open_lake(config: Config) -> Lake:
+    """The lake of a configuration; nothing is read or made. Raises: ConfigError where its root is no place."""
+    root = open_path(config.lake.root, config.storage)
+    return Lake(root) if isinstance(root, Path) else Lake(root, config.root)
+
+
+def _entries(directory: LakePath) -> list[LakePath]:
     return list(directory.iterdir()) if directory.is_dir() else []

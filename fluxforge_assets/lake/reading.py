@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
@@ -15,10 +14,12 @@ from fluxforge_assets.lake.datasets import DATASETS, Dataset
 from fluxforge_assets.lake.ndjson_scan import channel_of, scan_ndjson
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.scanning import scan
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.instruments import from_path_safe, path_safe
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.names import RawFormat, date_of, format_of
+from fluxforge_collector.storage.bucket import LakePath
 
 BRONZE = {f"bronze/{c}": c for c in (Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER, Channel.GAPS)}
 ATTEMPTS = 5
@@ -77,7 +78,7 @@ def open_asset(lake: Lake, asset: str, wanted: Wanted) -> pl.LazyFrame:
     return _filtered(frame, wanted, symbol)
 
 
-def open_path(path: Path, wanted: Wanted) -> pl.LazyFrame:
+def open_path(path: LakePath, wanted: Wanted) -> pl.LazyFrame:
     """The wanted rows of a Parquet file or of all Parquet files below a directory. Raises: DataError."""
     if not path.exists():
         raise DataError(f"there is no {path}", f"name a path, or an asset: {', '.join(known_assets())}")
@@ -88,7 +89,7 @@ def open_path(path: Path, wanted: Wanted) -> pl.LazyFrame:
     return _filtered(frame, wanted, wanted.safe_symbol if is_safe else wanted.ccxt_symbol)
 
 
-def bronze_files(lake: Lake, channel: Channel, wanted: Wanted) -> list[Path]:
+def bronze_files(lake: Lake, channel: Channel, wanted: Wanted) -> list[LakePath]:
     """The landed files of a channel, newest first."""
     return sorted(
         (
@@ -103,9 +104,9 @@ def bronze_files(lake: Lake, channel: Channel, wanted: Wanted) -> list[Path]:
     )
 
 
-def part_files(lake: Lake, dataset: Dataset, wanted: Wanted) -> list[Path]:
+def part_files(lake: Lake, dataset: Dataset, wanted: Wanted) -> list[LakePath]:
     """The parts of a dataset that can hold wanted rows, newest first."""
-    found: list[tuple[int, Path]] = []
+    found: list[tuple[int, LakePath]] = []
     for root in (lake.root / "processed").glob(f"*/{dataset.folder}"):
         pattern = f"exchange={wanted.exchange or '*'}/symbol={wanted.safe_symbol or '*'}/date=*"
         for folder in root.glob(pattern):
@@ -134,7 +135,7 @@ def patiently(read: Callable[[], Answer]) -> Answer:
     raise DataError(f"files kept vanishing: {last}", "try again when no backfill is running") from last
 
 
-def _open(files: list[Path], what: str) -> pl.LazyFrame:
+def _open(files: list[LakePath], what: str) -> pl.LazyFrame:
     if not files:
         raise DataError(f"there are no rows of {what}", "check the filters, and whether anything was collected")
     legacy = [file for file in files if format_of(file.name) is RawFormat.NDJSON]
@@ -150,9 +151,9 @@ def _open(files: list[Path], what: str) -> pl.LazyFrame:
     return pl.concat(frames)
 
 
-def _scan_parquet(files: list[Path]) -> pl.LazyFrame:
+def _scan_parquet(files: list[LakePath]) -> pl.LazyFrame:
     # the newest file leads: after a change of configuration, columns that are gone are left out, new ones null before
-    return pl.scan_parquet(files, hive_partitioning=False, missing_columns="insert", extra_columns="ignore")
+    return scan(files, missing_columns="insert", extra_columns="ignore")
 
 
 def _filtered(frame: pl.LazyFrame, wanted: Wanted, symbol: str | None) -> pl.LazyFrame:

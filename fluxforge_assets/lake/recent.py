@@ -9,6 +9,7 @@ import polars as pl
 from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.scanning import scan
 
 MOST_PARTS = 60
 LEAST_BARS = 30
@@ -20,10 +21,10 @@ def recent(lake: Lake, dataset: Dataset, place: Place, columns: Sequence[str]) -
     Of bars, those of the longest duration of which there are `LEAST_BARS`, or else of the shortest.
     """
     directory = lake.partition(place, dataset.folder)
-    files = [str(directory / part.name) for part in parts_of(directory)[-MOST_PARTS:]]
+    files = [directory / part.name for part in parts_of(directory)[-MOST_PARTS:]]
     if not files:
         return pl.DataFrame()
-    rows = pl.scan_parquet(files, hive_partitioning=False)
+    rows = scan(files)
     stored = rows.collect_schema().names()
     frame = rows.select(n for n in stored if n in {*columns, "ts", "bar_us"}).collect()
     if "bar_us" not in frame.columns:

@@ -6,15 +6,15 @@ import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import polars as pl
 
 from fluxforge_assets.lake.datasets import Dataset
-from fluxforge_assets.lake.parts import Provenance, digest_of, parts_of, write_part
+from fluxforge_assets.lake.parts import Provenance, digest_of, weight, write_part
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.tables import Column
+from fluxforge_collector.storage.bucket import LakePath
 
 TAIL_ROWS = 240
 """Newest rows kept in hand for a preview and a plot."""
@@ -103,7 +103,7 @@ class Writer:
         lake: Lake,
         recipe: Recipe,
         place: Place,
-        directory: Path,
+        directory: LakePath,
         before: Provenance | None,
         inputs: Sequence[Input],
         fresh: Sequence[Input],
@@ -132,8 +132,7 @@ class Writer:
         elif recipe.keeps_empty and recipe.is_waiting(self._seen_us, from_us, to_us):
             self._part(_empty(recipe.columns), start, to_us, change)
         change.total_rows = self._last.rows
-        files = [self._directory / part.name for part in parts_of(self._directory)]
-        change.files, change.size = len(files), sum(file.stat().st_size for file in files)
+        change.files, change.size = weight(self._directory)
         change.seconds = time.monotonic() - began
         return change
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from fluxforge_assets.lake.advance import lock_name
 from fluxforge_assets.lake.archive import Archive
@@ -18,13 +17,14 @@ from fluxforge_assets.lake.landing import landing_lock
 from fluxforge_assets.lake.marks import marks
 from fluxforge_assets.lake.parts import locked, parts_of
 from fluxforge_assets.lake.paths import Lake, Place
-from fluxforge_assets.lake.swap import discard, new_directory
+from fluxforge_assets.lake.replacing import files_of
+from fluxforge_assets.lake.swap import take_away
 from fluxforge_collector.config.model import Retention
-from fluxforge_collector.durable import storage_errors, sync_directory
 from fluxforge_collector.errors import FluxForgeError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.names import DAY_US, date_of
+from fluxforge_collector.storage.bucket import LakePath
 
 _SILVER = {
     Channel.ORDERBOOK: SILVER_ORDERBOOK,
@@ -40,7 +40,7 @@ class Expired:
     what: str
     partition: str
     rule: str
-    directory: Path
+    directory: LakePath
     lock: str
     files: int
     size: int
@@ -75,14 +75,8 @@ def expired(lake: Lake, rules: Retention, *, now_us: int) -> Iterator[Expired | 
 
 def delete(lake: Lake, one: Expired) -> None:
     """Delete a partition: readers see all of it or nothing. Raises: StorageError where the disk refuses."""
-    made = new_directory(lake.work)
-    try:
-        with locked(lake.work, one.lock), storage_errors(f"delete {one.directory}"):
-            if one.directory.exists():
-                one.directory.rename(made / "expired")
-                sync_directory(one.directory.parent)
-    finally:
-        discard(made)
+    with locked(lake.work, one.lock):
+        take_away(one.directory, lake.work)
 
 
 def _last_expired(days: int, now_us: int) -> str:
@@ -126,6 +120,6 @@ def _why_kept(lake: Lake, archive: Archive, channel: Channel, date: str) -> str 
     return None
 
 
-def _weight(directory: Path) -> tuple[int, int]:
-    sizes = [path.stat().st_size for path in directory.iterdir() if path.is_file()]
+def _weight(directory: LakePath) -> tuple[int, int]:
+    sizes = [path.stat().st_size for path in files_of(directory) if path.is_file()]
     return len(sizes), sum(sizes)

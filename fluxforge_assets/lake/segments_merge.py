@@ -8,7 +8,6 @@ Manifests stay: they tell what was landed, and up to when.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,8 +24,9 @@ from fluxforge_assets.lake.landing import landing_lock
 from fluxforge_assets.lake.merging import merge
 from fluxforge_assets.lake.parts import digest_of, locked
 from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.replacing import files_of
 from fluxforge_assets.lake.spill import Spill
-from fluxforge_assets.lake.swap import discard, new_directory, swap
+from fluxforge_assets.lake.swap import discard, keep, new_directory, swap
 from fluxforge_assets.lake.verification import ColumnDigests, Key, is_ascending, last_key
 from fluxforge_collector.config.model import Compaction
 from fluxforge_collector.durable import storage_errors, sync_file
@@ -37,6 +37,7 @@ from fluxforge_collector.schemas import BRONZE, plain_schema
 from fluxforge_collector.segments.manifest import verify_file
 from fluxforge_collector.segments.names import SegmentName
 from fluxforge_collector.segments.sealed import parquet_options, read_rows
+from fluxforge_collector.storage.bucket import LakePath, on_disk
 
 CHANNELS = (Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER, Channel.GAPS)
 OPEN_INSTRUMENTS = 100
@@ -75,9 +76,9 @@ def compact_segments(lake: Lake, source: str, channel: Channel, date: str, optio
             gone = {_file(archive, channel, name) for name in names}
             if not gone <= set(list_files(folder).own.values()):
                 return None
-            for path in folder.iterdir():
+            for path in files_of(folder):
                 if path not in gone:
-                    os.link(path, made / path.name)
+                    keep(path, made)
             swap(made, folder)
     finally:
         discard(made)
@@ -95,7 +96,7 @@ def compact_segments(lake: Lake, source: str, channel: Channel, date: str, optio
     )
 
 
-def _file(archive: Archive, channel: Channel, name: SegmentName) -> Path:
+def _file(archive: Archive, channel: Channel, name: SegmentName) -> LakePath:
     return archive.files(channel, name.date).own[name.id]
 
 
@@ -170,7 +171,7 @@ class _Merge:
             for number, instrument in enumerate(chosen)
         }
         for name in self._names:
-            path = _file(self._archive, self._channel, name)
+            path = on_disk(_file(self._archive, self._channel, name), self._spilled / "segments")
             if is_first:
                 verify_file(path, self._archive.manifest(name).channels[self._channel])
             for table in self._rows(path):

@@ -10,6 +10,7 @@ from fluxforge_assets.lake.parts import parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_collector.errors import DataError, InstrumentError
 from fluxforge_collector.instruments import Instrument
+from fluxforge_collector.storage.bucket import matching
 
 ATTEMPTS = 5
 
@@ -27,9 +28,9 @@ class Staleness(NamedTuple):
 
 def stored_places(lake: Lake, dataset: Dataset) -> Iterator[Place]:
     """Every partition that has a folder, of all sources; names that are no instruments are passed over."""
-    for root in sorted(lake.root.glob(f"processed/*/{dataset.folder}")):
-        source = root.relative_to(lake.root / "processed").parts[0]
-        for path in sorted(root.glob("exchange=*/symbol=*/date=*")):
+    for root in matching(lake.root, f"processed/*/{dataset.folder}"):
+        source = root.parts[-1 - len(dataset.folder.split("/"))]
+        for path in matching(root, "exchange=*/symbol=*/date=*"):
             exchange, symbol, date = (piece.partition("=")[2] for piece in path.parts[-3:])
             try:
                 yield Place(source, Instrument.from_key(f"{exchange}:{symbol}"), date)

@@ -3,7 +3,7 @@
 A reader who listed the old files and opens them after the step gets "no such file" and lists again; it never gets rows
 twice or without their neighbours. What was replaced stays whole for a while, out of sight: a reader in the midst of
 listing it must not take a shrinking rest for everything. Where the file system cannot exchange two names, the partition
-is absent for the moment between two renames.
+is absent for the moment between two renames. In a bucket nothing can be exchanged: see `replacing`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import shutil
 import time
 from pathlib import Path
 
+from fluxforge_assets.lake.replacing import KEPT, remove, replace
 from fluxforge_collector.durable import make_directory, storage_errors, sync_directory
+from fluxforge_collector.storage.bucket import LakePath
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -49,8 +51,20 @@ def discard(made: Path) -> None:
     shutil.rmtree(made, ignore_errors=True)
 
 
-def swap(new: Path, target: Path) -> None:
+def keep(file: LakePath, new: Path) -> None:
+    """Let a file of the old partition be one of the new."""
+    if isinstance(file, Path):
+        os.link(file, new / file.name)
+    else:
+        (new / f"{file.name}{KEPT}").touch()
+
+
+def swap(new: Path, target: LakePath) -> None:
     """Make `new` the partition `target`; what stood there is swept later. Raises: StorageError where that fails."""
+    if not isinstance(target, Path):
+        replace(new, target)
+        discard(new)
+        return
     with storage_errors(f"replace {target}"):
         make_directory(target.parent)
         sync_directory(new)
@@ -65,6 +79,21 @@ def swap(new: Path, target: Path) -> None:
         else:
             new.rename(target)
             sync_directory(target.parent)
+
+
+def take_away(target: LakePath, work: Path) -> None:
+    """Delete a partition, in one step for its readers. Raises: StorageError."""
+    if not isinstance(target, Path):
+        remove(target)
+        return
+    made = new_directory(work)
+    try:
+        with storage_errors(f"delete {target}"):
+            if target.exists():
+                target.rename(made / "gone")
+                sync_directory(target.parent)
+    finally:
+        discard(made)
 
 
 def exchange(first: Path, second: Path) -> bool:

@@ -9,8 +9,8 @@ import json
 from typing import NamedTuple
 
 from fluxforge_assets.lake.paths import Lake, Place
-from fluxforge_collector.durable import write_file
 from fluxforge_collector.errors import DataError
+from fluxforge_collector.storage.changes import write
 
 
 class Try(NamedTuple):
@@ -22,7 +22,7 @@ class Try(NamedTuple):
 
 def tries(lake: Lake, source: str, date: str) -> dict[str, Try]:
     """The failing partitions of a date, by `{asset} {instrument}`. Raises: DataError where the file is broken."""
-    path = lake.work / "tries" / f"{source}.{date}.json"
+    path = lake.state / "tries" / f"{source}.{date}.json"
     try:
         found = json.loads(path.read_bytes())
         return {str(name): Try(int(known["failures"]), str(known["error"])) for name, known in found.items()}
@@ -56,8 +56,8 @@ def name_of(asset: str, place: Place) -> str:
 
 
 def _write(lake: Lake, place: Place, known: dict[str, Try]) -> None:
-    path = lake.work / "tries" / f"{place.source}.{place.date}.json"
+    path = lake.state / "tries" / f"{place.source}.{place.date}.json"
     if known:
-        write_file(path, json.dumps({name: one._asdict() for name, one in known.items()}, indent=1).encode())
+        write(path, json.dumps({name: one._asdict() for name, one in known.items()}, indent=1).encode())
     else:
         path.unlink(missing_ok=True)

@@ -16,6 +16,8 @@ from fluxforge_collector.segments.sealed import count_rows
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fluxforge_collector.storage.bucket import LakePath
+
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
@@ -93,12 +95,13 @@ class Manifest(_Entry):
         return sum(entry.rows for entry in self.channels.values())
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: LakePath) -> Manifest:
     """The manifest in a file. Raises: ManifestError where it cannot be read or breaks its contract."""
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise ManifestError(f"cannot read manifest {path}: {error.strerror}", "check the file's rights") from error
+        why = error.strerror or error
+        raise ManifestError(f"cannot read manifest {path}: {why}", "check the file's rights") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

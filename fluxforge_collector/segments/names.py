@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Generic
+
+from typing_extensions import TypeVar
 
 from fluxforge_collector.errors import DataError
+from fluxforge_collector.storage.bucket import BucketPath
 
 DAY_US = 86_400_000_000
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford: no I, L, O, U
@@ -127,90 +131,93 @@ def _file(segment_id: str, suffix: str) -> str:
     return f"segment_{parse_segment_id(segment_id).id}.{suffix}"
 
 
+P = TypeVar("P", Path, BucketPath, default=Path)
+
+
 @dataclass(frozen=True, slots=True)
-class SourcePaths:
+class SourcePaths(Generic[P]):
     """Where one source's raw files stand below the lake's `root`.
 
     Raises: DataError from the constructor and every method, where a name would not be a safe part of a path.
     """
 
-    root: Path
+    root: P
     source: str
 
     def __post_init__(self) -> None:
         _component(self.source)
 
-    def _stage(self, stage: str) -> Path:
+    def _stage(self, stage: str) -> P:
         return self.root / "raw" / stage / self.source
 
     @property
-    def active_dir(self) -> Path:
+    def active_dir(self) -> P:
         """Journals being written, a directory per channel."""
         return self._stage("active")
 
     @property
-    def ready_dir(self) -> Path:
+    def ready_dir(self) -> P:
         """Sealed segments nobody has claimed, a directory per channel; manifests stand directly in it."""
         return self._stage("ready")
 
     @property
-    def processing_dir(self) -> Path:
+    def processing_dir(self) -> P:
         """Segments claimed by a run, laid out like `ready_dir`."""
         return self._stage("processing")
 
     @property
-    def archive_dir(self) -> Path:
+    def archive_dir(self) -> P:
         """Bronze: `{channel}/date=…/` for files, `date=…/` for manifests."""
         return self._stage("archive")
 
     @property
-    def quarantine_dir(self) -> Path:
+    def quarantine_dir(self) -> P:
         """What could not be used, each with its `{name}.reason.json`."""
         return self._stage("quarantine")
 
-    def lock(self, collector: str) -> Path:
+    def lock(self, collector: str) -> P:
         """The file a living collector holds locked."""
         return self.active_dir / f".{_component(collector)}.lock"
 
-    def heartbeat(self, collector: str) -> Path:
+    def heartbeat(self, collector: str) -> P:
         """The sign of life a collector leaves every few seconds."""
         return self.active_dir / f".{_component(collector)}.heartbeat.json"
 
-    def journal(self, channel: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> Path:
+    def journal(self, channel: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> P:
         """The journal being written."""
         return self.active_dir / _component(channel) / _file(segment_id, form.journal_suffix)
 
-    def ready_file(self, channel: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> Path:
+    def ready_file(self, channel: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> P:
         """The sealed file."""
         return self.ready_dir / _component(channel) / sealed_name(segment_id, form)
 
-    def ready_manifest(self, segment_id: str) -> Path:
+    def ready_manifest(self, segment_id: str) -> P:
         """The manifest, written last: the segment exists when it does."""
         return self.ready_dir / _file(segment_id, "json")
 
-    def processing_file(self, channel: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> Path:
+    def processing_file(self, channel: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> P:
         """The file of a claimed segment."""
         return self.processing_dir / _component(channel) / sealed_name(segment_id, form)
 
-    def processing_manifest(self, segment_id: str) -> Path:
+    def processing_manifest(self, segment_id: str) -> P:
         """The manifest of a claimed segment."""
         return self.processing_dir / _file(segment_id, "json")
 
-    def archive_file(self, channel: str, date: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> Path:
+    def archive_file(self, channel: str, date: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> P:
         """The file of a landed segment."""
         return self.archive_dir / _component(channel) / _date(date) / sealed_name(segment_id, form)
 
-    def archive_manifest(self, date: str, segment_id: str) -> Path:
+    def archive_manifest(self, date: str, segment_id: str) -> P:
         """The manifest of a landed segment."""
         return self.archive_dir / _date(date) / _file(segment_id, "json")
 
-    def quarantine_file(self, channel: str, name: str) -> Path:
+    def quarantine_file(self, channel: str, name: str) -> P:
         """Where a file called `name` of a channel goes when it cannot be used; its reason stands beside."""
         if Path(name).name != name or name in {"", ".", ".."} or "\0" in name:
             raise DataError(f"{name[:120]!r} is no file name", "name a file of one directory")
         return self.quarantine_dir / _component(channel) / name
 
-    def manifests(self, segment_id: str) -> tuple[Path, ...]:
+    def manifests(self, segment_id: str) -> tuple[P, ...]:
         """Everywhere the manifest of a committed segment may stand, in the order of its life."""
         ready = self.ready_manifest(segment_id)
         date = parse_segment_id(segment_id).date

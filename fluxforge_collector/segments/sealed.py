@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.segments.names import RawFormat, format_of
 from fluxforge_collector.segments.ndjson import from_lines, to_lines
+from fluxforge_collector.storage.bucket import LakePath, readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -67,7 +68,7 @@ def write_rows(
 
 
 def read_rows(
-    path: Path,
+    path: LakePath,
     schema: pa.Schema,
     *,
     choose: Callable[[pq.FileMetaData], Sequence[int]] | None = None,
@@ -86,37 +87,38 @@ def read_rows(
                 except DataError as error:
                     raise DataError(f"{path}: {error.message}", error.remedy) from error
         return
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(readable(path)) as file:
         groups = range(file.num_row_groups) if choose is None else choose(file.metadata)
         for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=schema.names) if groups else ():
             columns = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+def read_table(path: LakePath, schema: pa.Schema) -> pa.Table:
     """All rows at once. Raises: as `read_rows`."""
     return pa.Table.from_batches(read_rows(path, schema), schema=schema)
 
 
-def schema_of(path: Path, schema: pa.Schema) -> pa.Schema:
+def schema_of(path: LakePath, schema: pa.Schema) -> pa.Schema:
     """The schema a file declares; lines declare none, so theirs is the one that they are read by."""
-    return schema if format_of(path.name) is RawFormat.NDJSON else pq.read_schema(path)
+    return schema if format_of(path.name) is RawFormat.NDJSON else pq.read_schema(readable(path))
 
 
-def count_rows(path: Path) -> int:
+def count_rows(path: LakePath) -> int:
     """How many rows a file holds. Raises: OSError or ArrowException where it cannot be read."""
     if format_of(path.name) is RawFormat.NDJSON:
         with _lines(path) as lines:
             return sum(1 for _ in lines)
-    rows: int = pq.read_metadata(path).num_rows
+    rows: int = pq.read_metadata(readable(path)).num_rows
     return rows
 
 
-def most_bytes(path: Path, names: Sequence[str]) -> int:
+def most_bytes(path: LakePath, names: Sequence[str]) -> int:
     """What these columns may take in memory."""
     if format_of(path.name) is RawFormat.NDJSON:
-        return path.stat().st_size * _IN_MEMORY[RawFormat.NDJSON]
-    metadata, wanted = pq.read_metadata(path), set(names)
+        size: int = path.stat().st_size
+        return size * _IN_MEMORY[RawFormat.NDJSON]
+    metadata, wanted = pq.read_metadata(readable(path)), set(names)
     groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
     columns = (group.column(i) for group in groups for i in range(group.num_columns))
     plain = sum(c.total_uncompressed_size for c in columns if c.path_in_schema.partition(".")[0] in wanted)
@@ -124,6 +126,6 @@ def most_bytes(path: Path, names: Sequence[str]) -> int:
 
 
 @contextmanager
-def _lines(path: Path) -> Iterator[io.BufferedReader]:
-    with pa.OSFile(str(path)) as file, pa.CompressedInputStream(file, "zstd") as plain:
+def _lines(path: LakePath) -> Iterator[io.BufferedReader]:
+    with pa.input_stream(readable(path), compression=None) as file, pa.CompressedInputStream(file, "zstd") as plain:
         yield io.BufferedReader(plain, 1 << 20)

@@ -166,6 +166,27 @@ LakePath = Path | BucketPath
 """Where something stands in a lake: on a file system or in a bucket."""
 
 
+def readable(path: LakePath) -> Any:
+    """What pyarrow reads a file from: its path, or the object opened."""
+    return path if isinstance(path, Path) else path.open_input()
+
+
+def matching(folder: LakePath, pattern: str) -> list[LakePath]:
+    """What matches a pattern below a folder, sorted."""
+    found: Iterator[LakePath] = folder.glob(pattern)
+    return sorted(found, key=str)
+
+
+def on_disk(path: LakePath, folder: Path) -> Path:
+    """A local file of the same bytes: the file itself, or an object fetched into `folder`. Raises: StorageError."""
+    if isinstance(path, Path):
+        return path
+    near = folder / path.name
+    if not near.exists():
+        path.store.fetch(path.key, near)
+    return near
+
+
 def open_path(root: str, settings: Storage) -> LakePath:
     """The directory, or the place in a bucket, that a root names. Raises: ConfigError where it is neither."""
     if not root.startswith("s3:"):

@@ -185,6 +185,16 @@ def test_a_copy_of_a_landed_segment_does_not_land_again(lake, paths, sealed):
     held = paths.ready_manifest(first.id).read_bytes()
     land(lake, "ccxt")
     paths.ready_manifest(first.id).write_bytes(held)
+    assert not land(lake, "ccxt").quarantined
+    assert not paths.ready_manifest(first.id).exists()
+    assert_landed(paths, first)
+
+
+def test_another_segment_of_a_landed_name_is_quarantined(lake, paths, sealed):
+    first = sealed[0]
+    held = paths.ready_manifest(first.id).read_bytes()
+    land(lake, "ccxt")
+    paths.ready_manifest(first.id).write_bytes(held + b" ")
     done = land(lake, "ccxt")
     assert "landed before" in done.quarantined[first.id]
     assert_landed(paths, first)

@@ -1,0 +1,55 @@
+"""Changing single files of a lake, durably, whether it is a directory or a bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fluxforge_collector.durable import make_directory, storage_errors, sync_directory, sync_file, write_file
+from fluxforge_collector.errors import StorageError
+from fluxforge_collector.storage.bucket import BucketPath, LakePath
+
+
+def write(path: LakePath, data: bytes) -> None:
+    """Write a small file whole, replacing any other."""
+    if isinstance(path, BucketPath):
+        path.write_bytes(data)
+        return
+    with storage_errors(f"write {path}"):
+        write_file(path, data)
+
+
+def move(source: LakePath, target: LakePath) -> None:
+    """Move a file that may have been moved before. Raises: StorageError."""
+    try:
+        if isinstance(source, BucketPath) and isinstance(target, BucketPath):
+            source.rename(target)
+        elif isinstance(source, Path) and isinstance(target, Path):
+            _rename(source, target)
+        else:
+            raise StorageError(f"{source} and {target} are not in one lake", "report this as a defect")
+    except FileNotFoundError:
+        return
+
+
+def publish(file: Path, target: LakePath) -> None:
+    """Give a whole local file its place in the lake, durably; it is gone from where it was written."""
+    if isinstance(target, BucketPath):
+        target.store.send(file, target.key)
+        file.unlink()
+        return
+    with storage_errors(f"publish {target}"):
+        sync_file(file)
+        _rename(file, target)
+
+
+def _rename(source: Path, target: Path) -> None:
+    try:
+        make_directory(target.parent)
+        source.rename(target)
+        sync_directory(target.parent)
+        sync_directory(source.parent)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise StorageError(f"cannot move {source} to {target}: {why}", "check space and rights of the root") from error
