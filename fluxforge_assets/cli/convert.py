@@ -34,12 +34,12 @@ def command(
     beside a collector and Dagster. Exit code 1 where a segment stays as it was.
     """
     from fluxforge_assets.lake.conversion import convert, legacy_segments
-    from fluxforge_assets.lake.paths import Lake, day_start_us
+    from fluxforge_assets.lake.paths import day_start_us, open_lake
 
     for date in filter(None, (first, last)):
         day_start_us(date)
     loaded = load_config(config)
-    lake = Lake(loaded.root)
+    lake = open_lake(loaded)
     sources = lake.sources()
     if source is not None and source not in sources:
         raise FluxForgeError(f"there is no source {source!r} in {lake.root}", f"known: {', '.join(sources) or 'none'}")

@@ -50,11 +50,11 @@ def command(
     Proven: every update carried a sequence that was checked. Unproven: nothing is known to be missing, but the exchange
     gives no means to tell. Gap: known to be missing, in full or in part.
     """
-    from fluxforge_assets.lake.paths import Lake
+    from fluxforge_assets.lake.paths import open_lake
 
     if calendar and calendar.suffix.removeprefix(".") not in FORMATS:
         raise FluxForgeError(f"{calendar} is no picture's name", f"end it in .{', .'.join(FORMATS)}")
-    lake = Lake(load_config(config_file).root)
+    lake = open_lake(load_config(config_file))
     selection = select(first, last, (), ())
     rows = _rows(lake, selection, channel)
     known = {row.place.instrument for row in rows}

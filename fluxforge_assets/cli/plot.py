@@ -80,12 +80,12 @@ def _opened(source: str, wanted: Wanted, config: Path | None) -> pl.LazyFrame:
     """The rows of an asset or of Parquet files. Raises: DataError where there are none."""
     import polars as pl
 
-    from fluxforge_assets.lake.paths import Lake
+    from fluxforge_assets.lake.paths import open_lake
     from fluxforge_assets.lake.reading import known_assets, open_asset, open_path
     from fluxforge_collector.config.load import load_config
 
     if source in known_assets():
-        return open_asset(Lake(load_config(config).root), source, wanted)
+        return open_asset(open_lake(load_config(config)), source, wanted)
     try:
         frame = open_path(Path(source).expanduser(), replace(wanted, symbol=None))
     except pl.exceptions.PolarsError as error:

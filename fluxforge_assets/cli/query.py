@@ -77,7 +77,7 @@ def command(
     config: Path | None,
 ) -> None:
     """Read rows of an asset (gold/bars, silver/orderbook, bronze/trades …) or of Parquet files."""
-    from fluxforge_assets.lake.paths import Lake
+    from fluxforge_assets.lake.paths import open_lake
     from fluxforge_assets.lake.reading import Wanted, patiently
 
     if form == "parquet" and out is None:
@@ -91,7 +91,7 @@ def command(
     shown = limit or (TABLE_ROWS if form == "table" and not sql else None)
     options = settings.etl.channels.orderbook.processor_options if dense else None
     shape = Shape(columns, where, sql, shown, _length(last), options)
-    lake = Lake(settings.root)
+    lake = open_lake(settings)
     frame = patiently(lambda: rows(lake, dataset, wanted, shape))
     if form == "table":
         _show(frame, is_chosen=bool(columns or sql), out=out)

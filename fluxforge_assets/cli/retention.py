@@ -25,7 +25,7 @@ def command(*, is_applied: bool, is_json: bool, config: Path | None) -> None:
     Rules: keep_raw_days, keep_silver_days, keep_gold_days; without one, everything is kept. Bronze goes only where its
     silver is stored; manifests and gap ledgers always stay.
     """
-    from fluxforge_assets.lake.paths import Lake
+    from fluxforge_assets.lake.paths import open_lake
     from fluxforge_assets.lake.retention import Expired, delete, expired
 
     loaded = load_config(config)
@@ -33,7 +33,7 @@ def command(*, is_applied: bool, is_json: bool, config: Path | None) -> None:
         if not is_json:
             click.echo("no rule is set: everything is kept (retention.keep_raw_days, keep_silver_days, keep_gold_days)")
         return
-    lake = Lake(loaded.root)
+    lake = open_lake(loaded)
     places, files, size = 0, 0, 0
     for one in expired(lake, loaded.retention, now_us=time.time_ns() // 1000):
         click.echo(json.dumps(_said(one, is_applied=is_applied)) if is_json else _line(one))

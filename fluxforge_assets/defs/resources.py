@@ -6,24 +6,35 @@ from pathlib import Path
 
 import dagster as dg
 
-from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.paths import Lake, open_lake
 from fluxforge_collector.config.model import Config
 
 
 class LakeResource(dg.ConfigurableResource[Lake]):
-    """The lake under `root`."""
+    """The lake under `root`. How a bucket is reached is no field of it: Dagster would keep and show its keys."""
 
     root: str
 
+    def configuration(self) -> Config:
+        """The configuration that names the lake."""
+        raise NotImplementedError
+
     def open(self) -> Lake:
         """The lake. Raises: dagster.Failure where its root is no directory that can be made."""
+        lake = open_lake(self.configuration())
         try:
-            Path(self.root).mkdir(parents=True, exist_ok=True)
+            Path(lake.root if isinstance(lake.root, Path) else lake.work).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise dg.Failure(f"the lake {self.root} cannot be used: {error.strerror} — set lake.root") from None
-        return Lake(Path(self.root))
+        return lake
 
 
 def resources(config: Config) -> dict[str, object]:
     """Every resource, by the name assets ask for it."""
-    return {"lake": LakeResource(root=str(config.root)), "io_manager": dg.mem_io_manager}
+
+    class ConfiguredLake(LakeResource):
+        def configuration(self) -> Config:
+            return config
+
+    root = config.lake.root if config.lake.is_in_bucket else str(config.root)
+    return {"lake": ConfiguredLake(root=root), "io_manager": dg.mem_io_manager}

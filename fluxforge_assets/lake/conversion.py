@@ -19,7 +19,6 @@ from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.swap import discard, new_directory
 from fluxforge_assets.lake.verification import ColumnDigests
 from fluxforge_collector.config.model import Ingestion
-from fluxforge_collector.durable import storage_errors, sync_directory
 from fluxforge_collector.errors import DataError, FluxForgeError
 from fluxforge_collector.records import Channel
 from fluxforge_collector.schemas import plain_schema
@@ -34,6 +33,8 @@ from fluxforge_collector.segments.manifest import (
 from fluxforge_collector.segments.names import RawFormat, SegmentName, format_of, sealed_name, segment_of_file
 from fluxforge_collector.segments.seal import seal_channel
 from fluxforge_collector.segments.sealed import read_rows
+from fluxforge_collector.storage.bucket import LakePath, matching, on_disk
+from fluxforge_collector.storage.changes import delete, publish
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Legacy:
 
     source: str
     name: SegmentName
-    manifest: Path
-    files: dict[Channel, Path]
+    manifest: LakePath
+    files: dict[Channel, LakePath]
     size: int
 
 
@@ -71,8 +72,8 @@ class NotConverted:
 def legacy_segments(lake: Lake, source: str) -> list[Legacy]:
     """A source's ready and archived segments that have NDJSON files, by time; those not committed yet are none."""
     paths = lake.segments(source)
-    found: dict[Path, tuple[SegmentName, dict[Channel, Path]]] = {}
-    for file in sorted([*paths.ready_dir.glob("*/*"), *paths.archive_dir.glob("*/date=*/*")]):
+    found: dict[LakePath, tuple[SegmentName, dict[Channel, LakePath]]] = {}
+    for file in [*matching(paths.ready_dir, "*/*"), *matching(paths.archive_dir, "*/date=*/*")]:
         name = _legacy_name(file)
         is_ready = file.parent.parent == paths.ready_dir
         channel = file.parent.name if is_ready else file.parent.parent.name
@@ -83,7 +84,7 @@ def legacy_segments(lake: Lake, source: str) -> list[Legacy]:
     return [
         Legacy(source, name, manifest, files, sum(file.stat().st_size for file in files.values()))
         for manifest, (name, files) in sorted(found.items(), key=lambda item: (item[1][0].start_us, item[1][0].id))
-        if manifest.exists()
+        if manifest.is_file()
     ]
 
 
@@ -93,7 +94,7 @@ def convert(lake: Lake, segments: list[Legacy], ingestion: Ingestion) -> Iterato
         try:
             with locked(lake.work, landing_lock(one.source)):
                 # landed, compacted or converted meanwhile: what is elsewhere now is found by the next run
-                if one.manifest.exists() and all(file.exists() for file in one.files.values()):
+                if one.manifest.is_file() and all(file.is_file() for file in one.files.values()):
                     yield _convert(lake, one, ingestion)
         except FluxForgeError as error:
             yield NotConverted(one.source, one.name.id, error)
@@ -105,26 +106,25 @@ def _convert(lake: Lake, one: Legacy, ingestion: Ingestion) -> Converted:
     for channel, file in one.files.items():
         if entries[channel].form is RawFormat.NDJSON:
             entries[channel] = _copy(lake, channel, file, entries[channel], ingestion)
-    _commit(one, manifest, entries)
+    _commit(lake, one, manifest, entries)
     rows = sum(entries[channel].rows for channel in one.files)
     size = sum(entries[channel].bytes for channel in one.files)
     return Converted(one.source, one.name.id, len(one.files), rows, one.size, size)
 
 
-def _copy(lake: Lake, channel: Channel, file: Path, entry: ChannelEntry, ingestion: Ingestion) -> ChannelEntry:
+def _copy(lake: Lake, channel: Channel, file: LakePath, entry: ChannelEntry, ingestion: Ingestion) -> ChannelEntry:
     """A Parquet file with the same rows beside an NDJSON one. Raises: DataError where they are not the same."""
-    verify_file(file, entry)
     target = file.with_name(sealed_name(segment_of_file(file.name).id, RawFormat.PARQUET))
     made = new_directory(lake.work)
     try:
-        rows = read_rows(file, journal_schema(channel))
+        near = on_disk(file, made)
+        verify_file(near, entry)
+        rows = read_rows(near, journal_schema(channel))
         copy = seal_channel(channel, rows, made / target.name, ingestion)
         is_same = (copy.rows, copy.instruments) == (entry.rows, entry.instruments)
-        if not is_same or _digests(made / target.name, channel) != _digests(file, channel):
+        if not is_same or _digests(made / target.name, channel) != _digests(near, channel):
             raise DataError(f"the copy of {file} differs", "report this as a defect; nothing was changed")
-        with storage_errors(f"convert {file}"):
-            (made / target.name).rename(target)
-            sync_directory(target.parent)
+        publish(made / target.name, target)
     finally:
         discard(made)
     return copy
@@ -137,19 +137,21 @@ def _digests(file: Path, channel: Channel) -> dict[str, str]:
     return digests.values()
 
 
-def _commit(one: Legacy, manifest: Manifest, entries: dict[str, ChannelEntry]) -> None:
+def _commit(lake: Lake, one: Legacy, manifest: Manifest, entries: dict[str, ChannelEntry]) -> None:
     """Let the manifest name the Parquet files, then delete the others: by then nothing needs them."""
     if entries != manifest.channels:
         write_manifest(one.manifest, manifest.model_copy(update={"channels": entries}))
-    for channel, file in one.files.items():
-        verify_file(file.with_name(entries[channel].file or ""), entries[channel])
+    made = new_directory(lake.work)
+    try:
+        for channel, file in one.files.items():
+            verify_file(on_disk(file.with_name(entries[channel].file or ""), made / channel), entries[channel])
+    finally:
+        discard(made)
     for file in one.files.values():
-        with storage_errors(f"delete {file}"):
-            file.unlink()
-            sync_directory(file.parent)
+        delete(file)
 
 
-def _legacy_name(file: Path) -> SegmentName | None:
+def _legacy_name(file: LakePath) -> SegmentName | None:
     if format_of(file.name) is not RawFormat.NDJSON:
         return None
     try:

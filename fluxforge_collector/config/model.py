@@ -22,7 +22,17 @@ class Section(BaseModel):
 class Lake(Section):
     """Where everything is kept."""
 
-    root: str = Field("./lake", min_length=1, description="directory of the lake")
+    root: str = Field("./lake", min_length=1, description="directory of the lake, or s3://bucket/prefix")
+    work: str = Field(
+        "./lake-work",
+        min_length=1,
+        description="local directory beside a lake in a bucket: journals, segments until they are sent, locks",
+    )
+
+    @property
+    def is_in_bucket(self) -> bool:
+        """Whether the root is a bucket's, not a directory."""
+        return self.root.startswith("s3:")
 
 
 class Storage(Section):
@@ -332,5 +342,5 @@ class Config(Section):
 
     @property
     def root(self) -> Path:
-        """The lake's directory, absolute."""
-        return Path(self.lake.root).expanduser().absolute()
+        """The local directory that is written to, absolute: the lake's, or its `work` where the lake is in a bucket."""
+        return Path(self.lake.work if self.lake.is_in_bucket else self.lake.root).expanduser().absolute()

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fluxforge_collector.durable import storage_errors, write_file
+from fluxforge_collector.durable import storage_errors
 from fluxforge_collector.errors import DataError, ManifestError
 from fluxforge_collector.segments.names import DAY_US, RawFormat, format_of, parse_segment_id, sealed_name
 from fluxforge_collector.segments.sealed import count_rows
+from fluxforge_collector.storage.changes import write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,10 +112,10 @@ def read_manifest(path: LakePath) -> Manifest:
         ) from error
 
 
-def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write a manifest atomically and durably. Raises: StorageError where the disk refuses."""
+def write_manifest(path: LakePath, manifest: Manifest) -> None:
+    """Write a manifest atomically and durably. Raises: StorageError where the disk or the bucket refuses."""
     with storage_errors(f"write manifest {path}"):
-        write_file(path, manifest.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+        write(path, manifest.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
 
 
 def checksum_file(path: Path) -> str:

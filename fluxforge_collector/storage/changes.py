@@ -31,6 +31,17 @@ def move(source: LakePath, target: LakePath) -> None:
         return
 
 
+def delete(file: LakePath) -> None:
+    """Delete a file; one that is not there is deleted. Raises: StorageError."""
+    if isinstance(file, BucketPath):
+        file.unlink(missing_ok=True)
+        return
+    with storage_errors(f"delete {file}"):
+        if file.exists():
+            file.unlink()
+            sync_directory(file.parent)
+
+
 def publish(file: Path, target: LakePath) -> None:
     """Give a whole local file its place in the lake, durably; it is gone from where it was written."""
     if isinstance(target, BucketPath):
