@@ -1,8 +1,8 @@
 """The bounded queue between the feeds and the writer: two ends, a bound, statistics. Nothing is lost silently.
 
-An exchange cannot be slowed, so a full queue gives up what is worth least: a waiting ticker or book is replaced by the
-newer one of its instrument, then the oldest tickers go, then the oldest books, trades last. What is lost is counted,
-and becomes a gap row that the writer gets in its place.
+An exchange cannot be slowed, so a full queue gives up what is worth least: recorded frames go first, then a waiting
+ticker or book is replaced by the newer one of its instrument, then the oldest tickers go, then the oldest books, trades
+last. What is lost is counted, and becomes a gap row that the writer gets in its place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fluxforge_collector.metrics import Tally
-from fluxforge_collector.records import BookRecord, Channel, GapReason, GapRecord, Record, TickerRecord, TradeRecord
+from fluxforge_collector.records import (
+    BookRecord,
+    Channel,
+    FrameRecord,
+    GapReason,
+    GapRecord,
+    Record,
+    TickerRecord,
+    TradeRecord,
+)
 
 Key = tuple[str, str, Channel]
 
@@ -40,7 +49,7 @@ class _Slot:
 
 
 class RecordQueue:
-    """Holds at most `maxsize` records and `max_bytes` bytes, estimated, of books, trades and tickers.
+    """Holds at most `maxsize` records and `max_bytes` bytes, estimated, of books, trades, tickers and frames.
 
     Gap rows are always taken: they are few, and say what became of the others.
     """
@@ -54,7 +63,8 @@ class RecordQueue:
         tally.queue_limit_records += maxsize
         tally.queue_limit_bytes += max_bytes
         self._waiting: dict[Channel, deque[_Slot]] = {
-            channel: deque() for channel in (Channel.TRADES, Channel.ORDERBOOK, Channel.TICKER, Channel.GAPS)
+            channel: deque()
+            for channel in (Channel.TRADES, Channel.ORDERBOOK, Channel.TICKER, Channel.FRAMES, Channel.GAPS)
         }
         self._newest: dict[Key, _Slot] = {}
         self._losses: dict[Key, _Loss] = {}
@@ -75,7 +85,7 @@ class RecordQueue:
         """Take a record, never waiting; where the queue is full, something is given up and counted."""
         channel = _channel(record)
         slot = _Slot(record, _size(record))
-        if channel is not Channel.GAPS and self._is_too_much(slot.size):
+        if channel is not Channel.GAPS and not self._give_up(Channel.FRAMES, slot.size):
             if self._replace(channel, slot):
                 return
             if not self._make_room(channel, slot.size):
@@ -114,7 +124,7 @@ class RecordQueue:
     def _replace(self, channel: Channel, slot: _Slot) -> bool:
         """Let a newer book or ticker take the place of the one of its instrument that waits last."""
         older = self._newest.get(_key(channel, slot.record))
-        if channel is Channel.TRADES or older is None:
+        if channel in {Channel.TRADES, Channel.FRAMES} or older is None:
             return False
         if self._bytes - older.size + slot.size > self._max_bytes:
             return False
@@ -125,14 +135,18 @@ class RecordQueue:
 
     def _make_room(self, channel: Channel, size: int) -> bool:
         """Give up what is worth less than a record of this channel, oldest first; False where that is not enough."""
-        worth_less = {
+        worth_less: dict[Channel, tuple[Channel, ...]] = {
             Channel.TRADES: (Channel.TICKER, Channel.ORDERBOOK),
             Channel.ORDERBOOK: (Channel.TICKER, Channel.ORDERBOOK),
-        }.get(channel, (Channel.TICKER,))
-        for lesser in worth_less:
-            slots = self._waiting[lesser]
-            while slots and self._is_too_much(size):
-                self._lose(lesser, self._pop(lesser, slots).record)
+            Channel.TICKER: (Channel.TICKER,),
+        }
+        return any(self._give_up(lesser, size) for lesser in worth_less.get(channel, ()))
+
+    def _give_up(self, channel: Channel, size: int) -> bool:
+        """Give up the oldest records of a channel until so many bytes fit; False where that is not enough."""
+        slots = self._waiting[channel]
+        while slots and self._is_too_much(size):
+            self._lose(channel, self._pop(channel, slots).record)
         return not self._is_too_much(size)
 
     def _pop(self, channel: Channel, slots: deque[_Slot]) -> _Slot:
@@ -171,6 +185,7 @@ _CHANNELS: dict[type, Channel] = {
     BookRecord: Channel.ORDERBOOK,
     TradeRecord: Channel.TRADES,
     TickerRecord: Channel.TICKER,
+    FrameRecord: Channel.FRAMES,
     GapRecord: Channel.GAPS,
 }
 
@@ -187,4 +202,4 @@ def _size(record: Record) -> int:
     """Roughly the bytes a record keeps alive."""
     if isinstance(record, BookRecord):
         return 300 + _NUMBER * (len(record.bids) + len(record.asks))
-    return 600
+    return 600 + len(record.text) if isinstance(record, FrameRecord) else 600

@@ -34,6 +34,21 @@ class GapReason(StrEnum):
     CLOCK = "clock"
 
 
+class Direction(StrEnum):
+    """What a recorded frame was."""
+
+    RECV = "recv"
+    SEND = "send"
+    OPEN = "open"
+    CLOSE = "close"
+    ERROR = "error"
+    REST = "rest"
+
+
+EVERY_SYMBOL = "*"
+"""The symbol of what concerns an exchange as a whole: its recorded frames, and the gaps among them. No market's."""
+
+
 class BookRecord(NamedTuple):
     """One state of an order book by value; levels are flat, price then size, best first."""
 
@@ -95,6 +110,31 @@ class TickerRecord(NamedTuple):
     conn: int
 
 
+class FrameRecord(NamedTuple):
+    """What went over an exchange's wire, verbatim: a frame, a connection's begin or end, or an answer over REST.
+
+    `text` is the frame, the close code, the error, or the answer; `conn` is -1 for REST.
+    """
+
+    exchange: str
+    recv_ns: int
+    conn: int
+    url: str
+    direction: Direction
+    text: str
+    seq: int
+
+    @property
+    def symbol(self) -> str:
+        """Every one: a frame belongs to its exchange."""
+        return EVERY_SYMBOL
+
+    @property
+    def capture_us(self) -> int:
+        """Capture time, as of the records made of the frame."""
+        return self.recv_ns // 1000
+
+
 class GapRecord(NamedTuple):
     """What lies between the two instants on this channel is not (all) here; `channel` may be `all`."""
 
@@ -109,4 +149,4 @@ class GapRecord(NamedTuple):
     seq: int
 
 
-Record = BookRecord | TradeRecord | TickerRecord | GapRecord
+Record = BookRecord | TradeRecord | TickerRecord | FrameRecord | GapRecord

@@ -77,6 +77,7 @@ BRONZE: dict[Channel, pa.Schema] = {
         ("url", _NAME),
         ("direction", _NAME),
         ("text", pa.string()),
+        ("seq", pa.int64()),
     ),
 }
 """The schema of each channel, in the column order of the files."""
@@ -86,6 +87,11 @@ def plain_schema(channel: Channel, names: Sequence[str] | None = None) -> pa.Sch
     """The channel's schema with plain strings for dictionaries; only these columns where they are named."""
     fields = [f for f in BRONZE[channel] if names is None or f.name in names]
     return pa.schema([f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in fields])
+
+
+def order_of(channel: Channel) -> list[str]:
+    """The columns an instrument's rows are sorted by."""
+    return [{Channel.GAPS: "gap_start", Channel.FRAMES: "recv_ns"}.get(channel, "capture_ts"), "seq"]
 
 
 MEANINGS: dict[str, str] = {
@@ -126,9 +132,9 @@ MEANINGS: dict[str, str] = {
     "reason": "Why: disconnect, sequence, checksum, queue_full, stale, crash, shutdown, bad_frame or clock",
     "lost": "Records known to be lost",
     "detail": "What else is known",
-    "recv_ns": "When the frame was received [ns]",
-    "url": "The address it came from",
+    "recv_ns": "When it was received or sent, capture time [ns]",
+    "url": "The exchange's address",
     "direction": "recv, send, open, close, error or rest",
-    "text": "The frame, verbatim",
+    "text": "The frame, verbatim but for secrets; of a close its code, of an error its message",
 }
 """What a column means, in every channel that has it; units in brackets."""

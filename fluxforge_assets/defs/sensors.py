@@ -78,8 +78,7 @@ def keys_waiting(lake: Lake) -> set[str]:
 def _keys_of(path: LakePath) -> set[str]:
     try:
         manifest = read_manifest(path)
-        keys = {key for entry in manifest.channels.values() for key in entry.instruments}
-        return {check_instrument(key).key for key in keys}
+        return {check_instrument(key).key for key in manifest.instruments}
     except FluxForgeError:
         return set()
 

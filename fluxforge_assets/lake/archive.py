@@ -86,8 +86,7 @@ class Archive:
 
     def instruments(self, names: Iterable[SegmentName]) -> set[str]:
         """Keys of the instruments with rows in these segments."""
-        manifests = (self.manifest(name) for name in names)
-        return {key for m in manifests for channel in m.channels.values() for key in channel.instruments}
+        return {key for name in names for key in self.manifest(name).instruments}
 
     def watermark_us(self) -> int | None:
         """Everything captured before it has landed; None for an empty archive.

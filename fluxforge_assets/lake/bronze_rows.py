@@ -23,17 +23,12 @@ from fluxforge_assets.lake.merging import merge
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
-from fluxforge_collector.schemas import plain_schema
+from fluxforge_collector.schemas import order_of, plain_schema
 from fluxforge_collector.segments.names import SegmentName
 from fluxforge_collector.segments.sealed import read_rows
 from fluxforge_collector.storage.bucket import LakePath
 
 _CAPTURE = pa.timestamp("us", tz="UTC")
-
-
-def order_of(channel: Channel) -> list[str]:
-    """The columns an instrument's rows are sorted by."""
-    return ["gap_start" if channel is Channel.GAPS else "capture_ts", "seq"]
 
 
 def instant(time_us: int) -> pa.Scalar:

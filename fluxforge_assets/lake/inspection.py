@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.instruments import Instrument
-from fluxforge_collector.records import Channel
-from fluxforge_collector.schemas import BRONZE, plain_schema
+from fluxforge_collector.records import EVERY_SYMBOL, Channel
+from fluxforge_collector.schemas import BRONZE, order_of, plain_schema
 from fluxforge_collector.segments.manifest import ChannelEntry, Manifest, verify
 from fluxforge_collector.segments.sealed import read_table, schema_of
 
@@ -44,17 +44,16 @@ def check_instrument(key: str) -> Instrument:
 
 def _inspect_file(path: Path, channel: Channel, entry: ChannelEntry, manifest: Manifest) -> None:
     _check_schema(schema_of(path, BRONZE[channel]), channel)
+    rows = read_table(path, plain_schema(channel, ["exchange", "symbol", *order_of(channel)]))
     if channel is Channel.FRAMES:
-        return
-    names = ["exchange", "symbol"]
-    rows = read_table(path, plain_schema(channel, names if channel is Channel.GAPS else [*names, "capture_ts", "seq"]))
-    runs = runs_of(rows.select(names))
+        rows = rows.append_column("symbol", pa.array([EVERY_SYMBOL] * len(rows)))
+    runs = runs_of(rows.select(["exchange", "symbol"]))
     counted = dict(runs)
     if len(runs) != len(counted):
         raise DataError(f"rows of {channel} are not sorted by instrument", REMEDY)
     if counted != {name: known.rows for name, known in entry.instruments.items()}:
         raise DataError(f"the instruments of {channel} are not those of the manifest", REMEDY)
-    if channel is Channel.GAPS:
+    if channel in {Channel.GAPS, Channel.FRAMES}:
         return
     start = 0
     for name, count in runs:

@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bronze_files import SEGMENTS, compacted_name, list_files
-from fluxforge_assets.lake.bronze_rows import order_of
 from fluxforge_assets.lake.compacted import ROW_GROUP_ROWS, Compacted, target_bytes
 from fluxforge_assets.lake.landing import landing_lock
 from fluxforge_assets.lake.merging import merge
@@ -33,7 +32,7 @@ from fluxforge_collector.durable import storage_errors, sync_file
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
-from fluxforge_collector.schemas import BRONZE, plain_schema
+from fluxforge_collector.schemas import BRONZE, order_of, plain_schema
 from fluxforge_collector.segments.manifest import verify_file
 from fluxforge_collector.segments.names import SegmentName
 from fluxforge_collector.segments.sealed import parquet_options, read_rows

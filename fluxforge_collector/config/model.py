@@ -71,6 +71,9 @@ class Ingestion(Section):
     flush_interval_seconds: float = Field(5.0, gt=0, le=300, description="longest time between flushes, s")
     queue_maxsize: int = Field(50_000, ge=100, description="records the queue holds")
     queue_max_mb: int = Field(64, ge=1, description="MiB the queue holds")
+    record_frames: bool = Field(
+        default=False, description="whether every frame and REST answer is kept verbatim, to be replayed"
+    )
     segment_max_mb: int = Field(50, ge=1, description="journal size of a channel that closes the segment, MiB")
     segment_max_seconds: int = Field(60, ge=1, le=86_400, description="length of a segment, aligned to the epoch, s")
     parquet_compression: Literal["zstd"] = Field("zstd", description="codec of sealed files, of either format")
@@ -119,6 +122,7 @@ class Asked(Section):
     base_url: str | None = Field(
         None, pattern=r"^http://[A-Za-z0-9.\-]+:\d+$", description="address of a simulated exchange"
     )
+    record_frames: bool | None = Field(None, description="whether its frames are kept; null as ingestion says")
 
     def symbols_of(self, channel: str) -> tuple[str, ...]:
         """The symbols to collect on a channel."""

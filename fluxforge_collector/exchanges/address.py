@@ -26,6 +26,13 @@ def relocate(urls: Any, base_url: str) -> Any:
     return f"{scheme}://{host}/{urls[match.end() :]}"
 
 
+def original(url: str, base_url: str | None) -> str:
+    """The exchange's own address behind a relocated one; any other URL stays as it is."""
+    host = (base_url or "").partition("://")[2].rstrip("/")
+    scheme, found, rest = url.partition(f"://{host}/") if host else (url, "", "")
+    return f"{scheme}s://{rest}" if found and scheme in {"ws", "http"} else url
+
+
 def point_at(exchange: Any, base_url: str) -> None:
     """Point a ccxt exchange at the simulated one at `base_url`, such as `http://127.0.0.1:8000`."""
     exchange.urls["api"] = relocate(exchange.urls["api"], base_url)

@@ -17,6 +17,7 @@ from fluxforge_collector.exchanges.address import point_at
 from fluxforge_collector.exchanges.asked import shards, streams_of, unknown_symbol
 from fluxforge_collector.exchanges.ccxt_feed import Feed
 from fluxforge_collector.exchanges.dialects import dialect_of
+from fluxforge_collector.exchanges.frames import frames_of
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.normalise import contract_of
 from fluxforge_collector.exchanges.recorder import Recorder
@@ -75,6 +76,7 @@ class CcxtExchange:
         self._ends = ends
         self._start = start
         self._refuse = refuse
+        self._frames = frames_of(exchange, settings, settings.credentials, ends)
         self._recorders: set[Recorder] = set()
         self._is_loaded = False
         self._log = log.bind(exchange=exchange)
@@ -106,6 +108,7 @@ class CcxtExchange:
 
     def _make(self) -> Any:
         exchange = tapped(self._id)(options_of(self._id, self._settings))
+        exchange.frames = self._frames
         if self._settings.base_url:
             point_at(exchange, self._settings.base_url)
         return exchange

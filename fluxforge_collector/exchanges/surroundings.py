@@ -58,13 +58,17 @@ class Start(NamedTuple):
 
 @dataclass(frozen=True)
 class Ends:
-    """What a recorder is given of the world: the clock, where records go, the two counters of arrival, the tally."""
+    """What a recorder is given of the world: the clock, where records go, the two counters of arrival, the tally.
+
+    `record_frames`: whether frames are recorded where an exchange's own settings do not say.
+    """
 
     clock: Clock
     emit: Callable[[Record], None]
     next_seq: Callable[[], int]
     next_conn: Callable[[], int]
     tally: Tally
+    record_frames: bool = False
 
     def write_gap(self, exchange: str, stream: Stream, gap: Gap, end_us: int) -> None:
         """Hand on the row of a gap that ends."""

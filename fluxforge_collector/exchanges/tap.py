@@ -22,6 +22,7 @@ from ccxt.base.errors import NetworkError
 
 from fluxforge_collector.errors import FeedError
 from fluxforge_collector.exchanges.dialects import Acknowledgement
+from fluxforge_collector.exchanges.frames import Frames
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.recorder import Distrust, Recorder
 from fluxforge_collector.exchanges.surroundings import Connection
@@ -32,8 +33,10 @@ WANTED: ContextVar[tuple[Stream, ...]] = ContextVar("WANTED", default=())
 
 _CACHED_TRADES = 64
 _DEEPEST_BOOK = 10_000
-_CLIENT = ("handle_text_or_binary_message", "on_close", "on_error", "resolve")
-_EXCHANGE = ("client", "handle_message", "on_close", "on_connected", "on_error", "set_markets_from_exchange")
+_CLIENT = ("handle_text_or_binary_message", "on_close", "on_error", "resolve", "send")
+_EXCHANGE = (
+    "client", "handle_message", "on_close", "on_connected", "on_error", "on_rest_response", "set_markets_from_exchange",
+)  # fmt: skip
 
 
 class BadFrameError(NetworkError):  # type: ignore[misc]  # ccxt has no types
@@ -74,6 +77,7 @@ class Tap:
     """What is laid over an exchange class; `record_with` gives it its recorder before the first call."""
 
     recorder: Recorder
+    frames: Frames | None = None
     connections: dict[Any, Connection]
     is_full_diff: bool
     orderbooks: dict[str, Any]
@@ -121,6 +125,25 @@ class Tap:
 
         client.handle_text_or_binary_message = tapped_handle
         client.resolve = tapped_resolve
+        if self.frames is not None:
+            self._tap_frames(client, connection, self.frames)
+
+    def _tap_frames(self, client: Any, connection: Connection, frames: Frames) -> None:
+        """Record what comes in and what is sent, as text, until nothing is recorded any more."""
+        recorder, handle, send = self.recorder, client.handle_text_or_binary_message, client.send
+
+        def noted_handle(data: Any) -> None:
+            if not recorder.is_stopped:
+                frames.received(connection, data)
+            handle(data)
+
+        async def noted_send(message: Any) -> Any:
+            text = message if isinstance(message, str) else ccxt.pro.Exchange.json(message)
+            frames.sent(connection, text)
+            return await send(text)
+
+        client.handle_text_or_binary_message = noted_handle
+        client.send = noted_send
 
     def _take(self, connection: Connection, result: Any, message_hash: str) -> bool:
         """Record a result that is market data; False where it is something else."""
@@ -167,11 +190,21 @@ class Tap:
         """Let ccxt handle a message, once the recorder has looked at it."""
         return super().handle_message(client, message) if self.recorder.judge(message) else None  # type: ignore[misc]
 
+    def on_rest_response(
+        self, code: int, reason: Any, url: str, method: Any, headers: Any, body: str, *request: Any
+    ) -> Any:
+        """A request was answered."""
+        if self.frames is not None:
+            self.frames.answered(url, code, body)
+        return super().on_rest_response(code, reason, url, method, headers, body, *request)  # type: ignore[misc]
+
     def on_connected(self, client: Any, message: Any = None) -> Any:
         """A connection stands."""
         connection = self.connections.get(client)
         if connection is not None:
             self.recorder.connected(connection)
+            if self.frames is not None:
+                self.frames.opened(connection)
         return super().on_connected(client, message)  # type: ignore[misc]
 
     def on_error(self, client: Any, error: BaseException) -> Any:
@@ -182,13 +215,17 @@ class Tap:
 
     def on_close(self, client: Any, code: Any) -> Any:
         """A connection has ended."""
-        self._lose(client, GapReason.DISCONNECT, f"closed by the exchange, code {code}")
+        self._lose(client, GapReason.DISCONNECT, f"closed by the exchange, code {code}", code)
         return super().on_close(client, code)  # type: ignore[misc]
 
-    def _lose(self, client: Any, reason: GapReason, detail: str) -> None:
+    def _lose(self, client: Any, reason: GapReason, detail: str, code: Any = None) -> None:
         connection = self.connections.pop(client, None)
         if connection is None or self.recorder.is_stopped:
             return
+        if self.frames is not None and code is not None:
+            self.frames.closed(connection, code)
+        elif self.frames is not None:
+            self.frames.failed(connection, detail)
         self.recorder.lose(connection, reason, detail)
         for stream in connection.streams:
             # no book may live on from one connection to the next

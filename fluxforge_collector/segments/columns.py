@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from fluxforge_collector.errors import DataError
-from fluxforge_collector.records import BookRecord, Channel, GapRecord, Record, TickerRecord, TradeRecord
+from fluxforge_collector.records import BookRecord, Channel, FrameRecord, GapRecord, Record, TickerRecord, TradeRecord
 from fluxforge_collector.schemas import BRONZE, LEVELS, plain_schema
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ RECORDS: dict[type[Any], Channel] = {
     BookRecord: Channel.ORDERBOOK,
     TradeRecord: Channel.TRADES,
     TickerRecord: Channel.TICKER,
+    FrameRecord: Channel.FRAMES,
     GapRecord: Channel.GAPS,
 }
-"""The channel of each kind of record: a segment covers exactly these."""
+"""The channel of each kind of record, gaps last: a segment covers these, frames where they are recorded."""
 
 _FIELDS = {
     "collected_at": "collected_ms",

@@ -172,7 +172,11 @@ def seal_segment(
         from_us=name.start_us,
         to_us=ending.to_us or min(max([name.start_us, *last_us]) + 1, midnight_us),
         final=ending.final,
-        channels={channel: read.entry for channel, read in sealed.items()},
+        channels={
+            channel: read.entry
+            for channel, read in sealed.items()
+            if channel is not Channel.FRAMES or read.entry.rows or known.get(channel)
+        },
         gaps=sealed[Channel.GAPS].entry.rows,
     )
     for channel, read in sealed.items():

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fluxforge_collector.durable import storage_errors
 from fluxforge_collector.errors import DataError, ManifestError
+from fluxforge_collector.instruments import path_safe
+from fluxforge_collector.records import EVERY_SYMBOL
 from fluxforge_collector.segments.names import DAY_US, RawFormat, format_of, parse_segment_id, sealed_name
 from fluxforge_collector.segments.sealed import count_rows
 from fluxforge_collector.storage.changes import write
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fluxforge_collector.storage.bucket import LakePath
+
+
+_EVERY = f":{path_safe(EVERY_SYMBOL)}"
 
 
 class _Entry(BaseModel):
@@ -89,6 +94,12 @@ class Manifest(_Entry):
     def date(self) -> str:
         """The segment's UTC date."""
         return parse_segment_id(self.id).date
+
+    @property
+    def instruments(self) -> set[str]:
+        """Keys of the markets with rows in any channel; what concerns an exchange as a whole is none."""
+        keys = {key for entry in self.channels.values() for key in entry.instruments}
+        return {key for key in keys if not key.endswith(_EVERY)}
 
     @property
     def rows(self) -> int:

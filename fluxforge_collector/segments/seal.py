@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from fluxforge_collector.durable import make_directory, publish, storage_errors, temporary
 from fluxforge_collector.instruments import Instrument
-from fluxforge_collector.records import Channel
-from fluxforge_collector.schemas import BRONZE
+from fluxforge_collector.records import EVERY_SYMBOL, Channel
+from fluxforge_collector.schemas import BRONZE, order_of
 from fluxforge_collector.segments.manifest import ChannelEntry, InstrumentEntry, checksum_file
 from fluxforge_collector.segments.names import RawFormat, format_of
 from fluxforge_collector.segments.sealed import ROW_GROUP_ROWS, write_rows
@@ -113,34 +113,46 @@ class _InstrumentRows:
             yield pa.concat_tables(held)
 
 
-def _collect(batches: Iterable[pa.RecordBatch], keys: list[str]) -> dict[Instrument, _InstrumentRows]:
+def _collect(channel: Channel, batches: Iterable[pa.RecordBatch]) -> dict[Instrument, _InstrumentRows]:
     """The rows of a channel by instrument, instruments in the order of the file."""
+    names = ["exchange", "symbol"] if channel is not Channel.FRAMES else ["exchange"]
+    keys = order_of(channel)
     found: dict[Instrument, _InstrumentRows] = {}
     held_bytes = 0
     for unsorted in _chunks(batches):
-        table = _sorted(unsorted.combine_chunks(), ["exchange", "symbol", *keys])
+        table = _sorted(unsorted.combine_chunks(), [*names, *keys])
         held_bytes += table.nbytes
         chunk = _Chunk(table, is_packed=held_bytes > _UNPACKED_BYTES)
-        starts = _starts(table)
+        starts = _starts(table, names)
         lasts = [start - 1 for start in [*starts[1:], len(table)]]
-        instruments = _rows(table, ["exchange", "symbol"], starts)
+        instruments = _rows(table, names, starts)
         its_keys = zip(_rows(table, keys, starts), _rows(table, keys, lasts), strict=True)
-        for names, start, end, (first, last) in zip(instruments, starts, lasts, its_keys, strict=True):
-            found.setdefault(Instrument(*names), _InstrumentRows()).append(chunk, end - start + 1, first, last)
+        for name, start, end, (first, last) in zip(instruments, starts, lasts, its_keys, strict=True):
+            found.setdefault(_instrument(*name), _InstrumentRows()).append(chunk, end - start + 1, first, last)
     return {instrument: found[instrument] for instrument in sorted(found)}
 
 
-def _starts(table: pa.Table) -> list[int]:
-    """The rows of a sorted table at which another instrument begins."""
-    exchange, symbol = table["exchange"].combine_chunks(), table["symbol"].combine_chunks()
-    changes = pc.or_(pc.not_equal(exchange[1:], exchange[:-1]), pc.not_equal(symbol[1:], symbol[:-1]))
-    return [0, *(index + 1 for index in pc.indices_nonzero(changes).to_pylist())]
+def _instrument(exchange: str, symbol: str = EVERY_SYMBOL) -> Instrument:
+    return Instrument(exchange, symbol)
+
+
+def _starts(table: pa.Table, names: list[str]) -> list[int]:
+    """The rows of a sorted table at which another instrument begins, as these columns name it."""
+    starts = {0}
+    for name in names:
+        column = table[name].combine_chunks()
+        changes = pc.indices_nonzero(pc.not_equal(column[1:], column[:-1]))
+        starts.update(index + 1 for index in changes.to_pylist())
+    return sorted(starts)
 
 
 def _rows(table: pa.Table, names: list[str], rows: list[int]) -> list[tuple[Any, ...]]:
     """The values of some rows; times in microseconds."""
     columns = [table[name].take(rows) for name in names]
     plain = [column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in columns]
+    plain = [
+        pc.divide(column, 1000) if name == "recv_ns" else column for name, column in zip(names, plain, strict=True)
+    ]
     return list(zip(*(column.to_pylist() for column in plain), strict=True))
 
 
@@ -153,14 +165,13 @@ def seal_channel(channel: Channel, batches: Iterable[pa.RecordBatch], path: Path
     Raises: StorageError where the disk refuses; nothing stands under `path` then.
     """
     form = format_of(path.name) or RawFormat.PARQUET
-    keys = ["gap_start" if channel is Channel.GAPS else "capture_ts", "seq"]
-    found = _collect(batches, keys)
+    found = _collect(channel, batches)
     if not found:
         return ChannelEntry()
     with storage_errors(f"seal {path}"):
         make_directory(path.parent)
         try:
-            tables = (table for its in found.values() for table in its.tables(keys))
+            tables = (table for its in found.values() for table in its.tables(order_of(channel)))
             write_rows(temporary(path), form, tables, BRONZE[channel], ingestion)
         except OSError:
             temporary(path).unlink(missing_ok=True)

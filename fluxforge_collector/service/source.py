@@ -55,7 +55,14 @@ class Source:
         self._next_seq = next_seq
         self._on_rotated = on_rotated
         self._queue = RecordQueue(ingestion.queue_maxsize, ingestion.queue_max_mb << 20, next_seq=next_seq, tally=tally)
-        self._ends = Ends(clock=clock, emit=self._queue.put, next_seq=next_seq, next_conn=next_conn, tally=tally)
+        self._ends = Ends(
+            clock=clock,
+            emit=self._queue.put,
+            next_seq=next_seq,
+            next_conn=next_conn,
+            tally=tally,
+            record_frames=ingestion.record_frames,
+        )
         self._exchanges: list[Exchange] = []
         self._refused: list[str] = []
         self._is_open = False

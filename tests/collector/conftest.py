@@ -39,7 +39,8 @@ def rows():
         if not files:
             return []
         found = pa.concat_tables([pq.read_table(file) for file in files]).to_pylist()
-        return sorted(found, key=lambda row: row["capture_ts"] if "capture_ts" in row else row["gap_end"])
+        time = next(name for name in ("capture_ts", "recv_ns", "gap_end") if name in found[0])
+        return sorted(found, key=lambda row: row[time])
 
     return read
 

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from fluxforge_collector.metrics import Tally
 from fluxforge_collector.queue import RecordQueue
-from fluxforge_collector.records import BookRecord, GapReason, GapRecord, TickerRecord, TradeRecord
+from fluxforge_collector.records import (
+    BookRecord,
+    Direction,
+    FrameRecord,
+    GapReason,
+    GapRecord,
+    TickerRecord,
+    TradeRecord,
+)
 
 
 def book(at, symbol="A", levels=1):
@@ -23,6 +31,10 @@ def trade(at, symbol="A"):
 
 def ticker(at, symbol="A"):
     return TickerRecord("x", symbol, 0, at, *[None] * 14, None, None, at, 0)
+
+
+def frame(at):
+    return FrameRecord("x", at * 1000, 0, "wss://x", Direction.RECV, "{}", at)
 
 
 def gap(at, symbol="A"):
@@ -53,6 +65,10 @@ def kept(batch):
         pytest.param([book(1), trade(2), trade(3)], [("T", "A", 2), ("T", "A", 3)], {("A", "orderbook"): 1}, id="books go before trades"),
         pytest.param([trade(1), trade(2), trade(3)], [("T", "A", 1), ("T", "A", 2)], {("A", "trades"): 1}, id="a trade is lost last"),
         pytest.param([trade(1), trade(2), book(3)], [("T", "A", 1), ("T", "A", 2)], {("A", "orderbook"): 1}, id="no trade goes for a book"),
+        pytest.param([frame(1), ticker(2), ticker(3)], [("T", "A", 2), ("T", "A", 3)], {("*", "frames"): 1}, id="frames go first, even for a ticker"),
+        pytest.param([frame(1), book(2), book(3)], [("B", "A", 2), ("B", "A", 3)], {("*", "frames"): 1}, id="no book is replaced while frames wait"),
+        pytest.param([frame(1), frame(2), frame(3)], [("F", "*", 2), ("F", "*", 3)], {("*", "frames"): 1}, id="the oldest frame goes for a newer one"),
+        pytest.param([trade(1), ticker(2), frame(3)], [("T", "A", 1), ("T", "A", 2)], {("*", "frames"): 1}, id="nothing goes for a frame"),
         pytest.param([trade(1), book(2), ticker(3)], [("T", "A", 1), ("B", "A", 2)], {("A", "ticker"): 1}, id="no book goes for a ticker"),
     ],
 )  # fmt: skip

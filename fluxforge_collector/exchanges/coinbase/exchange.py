@@ -19,6 +19,7 @@ from fluxforge_collector.exchanges.coinbase.pace import Pace
 from fluxforge_collector.exchanges.coinbase.products import Product, doubled, read_products
 from fluxforge_collector.exchanges.coinbase.recorder import CoinbaseRecorder
 from fluxforge_collector.exchanges.coinbase.signing import Sign
+from fluxforge_collector.exchanges.frames import frames_of
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.surroundings import Ends, Start
 from fluxforge_collector.reconnect import Backoff, asked_wait_s
@@ -50,6 +51,7 @@ class CoinbaseExchange:
         self._start = start
         self._refuse = refuse
         self._sign = sign
+        self._frames = frames_of(EXCHANGE, settings, settings.credentials, ends)
         self._messages = Pace(settings.messages_per_second)
         self._dials = Pace(settings.messages_per_second / CHANNELS_OPENED)
         self._recorders: set[CoinbaseRecorder] = set()
@@ -67,7 +69,7 @@ class CoinbaseExchange:
                 self.checkpoint(self._ends.clock.capture_us())
                 raise
             streams = self._listed(streams_of(self._settings))
-            access = Access(http, self._local(feed.URL), self._dials, self._messages, self._sign_now())
+            access = Access(http, self._local(feed.URL), self._dials, self._messages, self._sign_now(), self._frames)
             async with asyncio.TaskGroup() as feeds:
                 for share in shards(streams, self._settings.products_per_connection):
                     feeds.create_task(self._keep_feed(access, share))
@@ -101,7 +103,10 @@ class CoinbaseExchange:
     async def _fetch(self, http: aiohttp.ClientSession) -> dict[str, Product]:
         url = self._local(products.URL)
         async with http.get(url, timeout=_REST, raise_for_status=True) as answer:
-            listed = read_products(await answer.read())
+            body = await answer.read()
+            if self._frames is not None:
+                self._frames.answered(url, answer.status, body.decode())
+            listed = read_products(body)
         if not listed:
             raise DataError("the list of products is empty")
         self._loaded_s = asyncio.get_running_loop().time()

@@ -17,6 +17,7 @@ from fluxforge_collector.exchanges.coinbase.messages import subscription
 from fluxforge_collector.exchanges.coinbase.pace import Pace
 from fluxforge_collector.exchanges.coinbase.products import Product
 from fluxforge_collector.exchanges.coinbase.recorder import CHANNELS, Break, CoinbaseRecorder, Session
+from fluxforge_collector.exchanges.frames import Frames
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.watchdog import Watchdog
 from fluxforge_collector.reconnect import Backoff, asked_wait_s
@@ -42,7 +43,8 @@ StillListed = Callable[[list[Stream]], Awaitable[list[Stream]]]
 class Access:
     """How all feeds together reach Coinbase: `dials` paces connections, `messages` what is sent on them.
 
-    `sign` makes a token for the next message, where there is a key.
+    `sign` makes a token for the next message, where there is a key; `frames` records what goes over the wires, where
+    that is asked for.
     """
 
     http: aiohttp.ClientSession
@@ -50,6 +52,7 @@ class Access:
     dials: Pace
     messages: Pace
     sign: Callable[[], str] | None
+    frames: Frames | None = None
 
 
 class Feed:
@@ -122,6 +125,8 @@ class Feed:
                 )
             try:
                 self._recorder.connected(session.connection)
+                if self._access.frames is not None:
+                    self._access.frames.opened(session.connection)
                 broken = await self._talk(socket, session)
             finally:
                 await socket.close()
@@ -129,6 +134,8 @@ class Feed:
             broken = Break(GapReason.DISCONNECT, f"{type(error).__name__}: {error}")
             asked_s = asked_wait_s(error.headers) if isinstance(error, aiohttp.WSServerHandshakeError) else 0.0
         self._recorder.lose(session.connection, broken.reason, broken.detail)
+        if self._access.frames is not None:
+            self._access.frames.failed(session.connection, broken.detail)
         return broken, asked_s
 
     async def _talk(self, socket: Socket, session: Session) -> Break:
@@ -149,15 +156,20 @@ class Feed:
 
     async def _read(self, socket: Socket, session: Session) -> Break:
         take: Any = self._recorder.receive
+        frames = self._access.frames
         while True:
             message = await socket.receive()
             if message.type is aiohttp.WSMsgType.TEXT or message.type is aiohttp.WSMsgType.BINARY:
+                if frames is not None:
+                    frames.received(session.connection, message.data)
                 broken: Break | None = take(session, message.data)
                 if broken is not None:
                     return broken
             elif message.type is aiohttp.WSMsgType.ERROR:
                 return Break(GapReason.DISCONNECT, f"{type(message.data).__name__}: {message.data}")
             else:
+                if frames is not None:
+                    frames.closed(session.connection, socket.close_code)
                 return Break(GapReason.DISCONNECT, f"closed by the exchange, code {socket.close_code}")
 
     async def _tend(self, socket: Socket, session: Session) -> Break:
@@ -165,7 +177,10 @@ class Feed:
         for channel, products in [("heartbeats", []), *self._subscriptions()]:
             await self._access.messages.slot()
             token = self._access.sign() if self._access.sign else None
-            await socket.send_str(subscription(channel, products, token))
+            text = subscription(channel, products, token)
+            if self._access.frames is not None:
+                self._access.frames.sent(session.connection, text)
+            await socket.send_str(text)
         while True:
             await asyncio.sleep(self._watchdog.interval_s)
             why = self._watchdog.silence(session.connection) or self._why_late(session)
