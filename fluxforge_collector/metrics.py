@@ -56,6 +56,8 @@ class Tally:
         self.records: Counter[tuple[str, str]] = Counter()
         self.gaps: Counter[tuple[str, str]] = Counter()
         self.lost: Counter[tuple[str, str]] = Counter()
+        self.backfilled: Counter[str] = Counter()
+        self.backfills: Counter[tuple[str, str]] = Counter()
         self.reconnects: Counter[str] = Counter()
         self.asked_us: dict[tuple[str, str, str], int] = {}
         self.last_us: dict[tuple[str, str, str], int] = {}

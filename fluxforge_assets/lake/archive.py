@@ -9,11 +9,15 @@ from fluxforge_assets.lake.bronze_files import DayFiles, list_files
 from fluxforge_assets.lake.kept import Kept
 from fluxforge_assets.lake.paths import Lake, Segments, next_date
 from fluxforge_collector.errors import DataError
+from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
 from fluxforge_collector.segments.names import SegmentName, date_of, segment_of_file
 
 SILENT_COLLECTOR_US = 900_000_000
 """A collector this far behind the newest one holds nothing back; what it still brings is late, and rebuilt."""
+
+LATEST_US = 7_200_000_000
+"""How long after its capture time a row may still come: trades are fetched again after gaps of up to an hour."""
 
 
 class Archive:
@@ -66,23 +70,33 @@ class Archive:
     def between(self, from_us: int, to_us: int) -> list[SegmentName]:
         """Segments that may hold rows captured in `[from_us, to_us)`, by start.
 
-        Those of the range, each collector's last one before, and its first one after: a record that reaches the writer
-        late is kept in the segment that is open then.
+        Those of the range, each collector's last one before, its first one after, and those after that bring older
+        rows: a record that reaches the writer late, such as a trade fetched again, is kept in the segment open then.
         """
         before: dict[str, SegmentName] = {}
         found: list[SegmentName] = []
         after: dict[str, SegmentName] = {}
-        date, last = date_of(from_us), date_of(to_us)
+        date, last = date_of(from_us), date_of(to_us + LATEST_US)
         while date <= last:
             for name in self.names(date):
                 if name.start_us <= from_us:
                     before[name.collector] = name
                 elif name.start_us < to_us:
                     found.append(name)
-                else:
-                    after.setdefault(name.collector, name)
+                elif name.collector not in after:
+                    after[name.collector] = name
+                elif name.start_us < to_us + LATEST_US and self._first_us(name) < to_us:
+                    found.append(name)
             date = next_date(date)
         return sorted({*before.values(), *found, *after.values()}, key=lambda name: (name.start_us, name.id))
+
+    def _first_us(self, name: SegmentName) -> int:
+        """The earliest capture time in a segment; gaps may begin long before."""
+        channels = self.manifest(name).channels.items()
+        entries = (
+            entry for channel, known in channels if channel != Channel.GAPS for entry in known.instruments.values()
+        )
+        return min((entry.first_us for entry in entries), default=name.start_us)
 
     def instruments(self, names: Iterable[SegmentName]) -> set[str]:
         """Keys of the instruments with rows in these segments."""

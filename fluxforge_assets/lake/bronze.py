@@ -57,7 +57,7 @@ def gap_table(archive: Archive, instrument: Instrument, from_us: int, to_us: int
     A hole, such as a segment in quarantine leaves, counts as a gap of all channels.
     """
     names = archive.between(from_us, to_us)
-    table = rows_of(archive, Channel.GAPS, instrument, names)
+    table = standing(rows_of(archive, Channel.GAPS, instrument, names))
     bringers = {n.collector for n in names if instrument.key in archive.instruments([n])}
     holes = archive.holes(n for n in names if n.collector in bringers)
     made = [
@@ -72,8 +72,21 @@ def gap_table(archive: Archive, instrument: Instrument, from_us: int, to_us: int
     return table.filter(wanted)
 
 
+def standing(gaps: pa.Table) -> pa.Table:
+    """An instrument's gap rows that hold.
+
+    A row that has lost 0 takes back those of its channel and reason within its span: what was missing came after all.
+    """
+    rows = pl.DataFrame(gaps)
+    is_taken_back = rows["lost"] == 0
+    for span in rows.filter(is_taken_back).iter_rows(named=True):
+        is_within = (rows["gap_start"] >= span["gap_start"]) & (rows["gap_end"] <= span["gap_end"])
+        is_taken_back |= is_within & (rows["channel"] == span["channel"]) & (rows["reason"] == span["reason"])
+    return gaps.filter(pc.invert(is_taken_back.fill_null(value=False).to_arrow()))
+
+
 def earliest_gap_us(archive: Archive, instrument: Instrument, names: Sequence[SegmentName]) -> int | None:
-    """Where the earliest gap told of in these segments begins; None where they tell of none."""
+    """Where the earliest gap told of, or taken back, in these segments begins; None where there is none."""
     rows = rows_of(archive, Channel.GAPS, instrument, names)
     return pc.min(rows["gap_start"]).cast(pa.int64()).as_py() if rows.num_rows else None
 

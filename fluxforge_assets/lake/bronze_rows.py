@@ -94,12 +94,16 @@ def _streams(
     span: tuple[int, int] | None,
     schema: pa.Schema,
 ) -> list[Iterator[pa.RecordBatch]]:
-    """A sorted stream per collector and per compaction. Raises: DataError where a segment's rows are nowhere."""
+    """A sorted stream per collector, per segment with late rows and per compaction.
+
+    Raises: DataError where a segment's rows are nowhere.
+    """
     chains: dict[tuple[str, ...], list[Iterator[pa.RecordBatch]]] = {}
     for name in names:
         files = archive.files(channel, name.date)
         if name.id in files.own:
-            streams = chains.setdefault((name.collector,), [])
+            is_late = archive.manifest(name).channels[channel].instruments[instrument.key].first_us < name.start_us
+            streams = chains.setdefault((name.collector, name.id) if is_late else (name.collector,), [])
             streams.append(_of_segment(archive, files.own[name.id], instrument, span, schema))
         elif name.id in files.covered:
             run = files.covered[name.id]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import polars as pl
 
 from fluxforge_assets.lake.archive import Archive
-from fluxforge_assets.lake.bronze import gap_table
+from fluxforge_assets.lake.bronze import gap_table, standing
 from fluxforge_assets.lake.bronze_rows import rows_of
 from fluxforge_assets.lake.paths import Lake, Place, day_start_us
 from fluxforge_collector.instruments import Instrument
@@ -126,7 +126,7 @@ class _Ledger:
 
     def gaps(self, instrument: Instrument, channel: Channel, within: Span) -> dict[str, list[Span]]:
         """A channel's gaps by reason."""
-        rows = pl.DataFrame(rows_of(self._archive, Channel.GAPS, instrument, self._telling))
+        rows = pl.DataFrame(standing(rows_of(self._archive, Channel.GAPS, instrument, self._telling)))
         mine = rows.filter(pl.col("channel").is_in([channel.value, "all"]))
         told = mine.select("reason", pl.col("gap_start", "gap_end").cast(pl.Int64)).rows()
         holes = [

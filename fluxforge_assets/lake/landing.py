@@ -21,8 +21,9 @@ from fluxforge_assets.lake.paths import Lake, Segments
 from fluxforge_assets.lake.swap import discard, new_directory
 from fluxforge_collector.durable import make_directory
 from fluxforge_collector.errors import DataError, FluxForgeError, MissingError, StorageError
+from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
-from fluxforge_collector.segments.names import SegmentName, format_of, segment_of_file
+from fluxforge_collector.segments.names import SegmentName, date_of, format_of, segment_of_file
 from fluxforge_collector.storage.bucket import LakePath, matching, on_disk
 from fluxforge_collector.storage.changes import move, write
 
@@ -84,13 +85,25 @@ def _land_one(lake: Lake, paths: Segments, name: SegmentName, done: Landed) -> N
         _quarantine_segment(paths, name, str(error))
         done.quarantined[name.id] = str(error)
         return
-    mark(lake, paths.source, name.date)
+    for date in _dates(manifest):
+        mark(lake, paths.source, date)
     for channel, entry in manifest.channels.items():
         if entry.file is not None:
             claimed = paths.processing_file(channel, name.id, entry.form)
             move(claimed, paths.archive_file(channel, name.date, name.id, entry.form))
     move(paths.processing_manifest(name.id), paths.archive_manifest(name.date, name.id))
     done.manifests.append(manifest)
+
+
+def _dates(manifest: Manifest) -> set[str]:
+    """The segment's date, and an earlier one where it brings late rows of it."""
+    entries = (
+        entry
+        for channel, known in manifest.channels.items()
+        if channel != Channel.GAPS
+        for entry in known.instruments.values()
+    )
+    return {manifest.date, *(date_of(entry.first_us) for entry in entries)}
 
 
 def _drop_copy(paths: Segments, name: SegmentName) -> None:

@@ -149,7 +149,12 @@ class CcxtExchange:
             exchange.set_markets_from_exchange(loaded)
             recorder = self._record(exchange, streams, start)
             feed = Feed(
-                exchange, recorder, groups(streams, exchange.markets), settings=self._settings, refuse=self._refuse
+                exchange,
+                recorder,
+                groups(streams, exchange.markets),
+                settings=self._settings,
+                refuse=self._refuse,
+                history=dialect_of(self._id).history if self._has_backfill(exchange) else None,
             )
             self._recorders.add(recorder)
             began = loop.time()
@@ -162,6 +167,9 @@ class CcxtExchange:
                 self._recorders.discard(recorder)
             start = Start(self._ends.clock.capture_us(), GapReason.DISCONNECT, is_first=False)
             await asyncio.sleep(backoff.next_delay_s(healthy_s=loop.time() - began))
+
+    def _has_backfill(self, exchange: Any) -> bool:
+        return self._settings.backfill_trades and bool(exchange.has.get("fetchTrades"))
 
     def _record(self, exchange: Any, streams: list[Stream], start: Start) -> Recorder:
         dialect = dialect_of(self._id)
@@ -178,6 +186,7 @@ class CcxtExchange:
             dialect=dialect,
             ends=self._ends,
             start=start,
+            has_backfill=self._has_backfill(exchange),
         )
         exchange.record_with(recorder, is_full_diff=dialect.is_full_diff)
         return recorder

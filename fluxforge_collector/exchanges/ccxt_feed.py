@@ -15,6 +15,8 @@ from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.recorder import Recorder
 from fluxforge_collector.exchanges.tap import WANTED, SilenceError
+from fluxforge_collector.exchanges.trade_backfill import TradeBackfill
+from fluxforge_collector.exchanges.trade_pages import History
 from fluxforge_collector.exchanges.watchdog import Watchdog
 from fluxforge_collector.reconnect import Backoff, is_permanent, retry_after_s
 from fluxforge_collector.records import Channel
@@ -42,7 +44,7 @@ CALLS = {
 class Feed:
     """Keeps `groups` of streams open: each group is one channel's symbols that one plural call may hold.
 
-    `refuse` is told once of each stream that can never be had.
+    `refuse` is told once of each stream that can never be had. With `history`, trades are fetched again after a gap.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Feed:
         *,
         settings: Exchange,
         refuse: Callable[[str], None],
+        history: History | None = None,
     ) -> None:
         self._exchange = exchange
         self._recorder = recorder
@@ -60,6 +63,7 @@ class Feed:
         self._refuse = refuse
         self._singly = dialect_of(recorder.exchange).singly
         self._watchdog = Watchdog(recorder, settings)
+        self._history = history
         self._log = log.bind(exchange=recorder.exchange)
 
     async def run(self) -> None:
@@ -69,6 +73,8 @@ class Feed:
                 for group in self._groups:
                     self._start(tasks, group)
                 tasks.create_task(self._watch())
+                if self._history is not None:
+                    tasks.create_task(TradeBackfill(self._exchange, self._recorder, self._history).run())
         finally:
             await self.close()
 

@@ -15,14 +15,16 @@ from fluxforge_collector.records import GapReason
 
 
 class Connections:
-    """The connections that bring the streams `asked` of an exchange."""
+    """The connections that bring the streams `asked` of an exchange; see `Streams` for `has_backfill`."""
 
-    def __init__(self, exchange: str, asked: Iterable[Stream], *, ends: Ends, start: Start) -> None:
+    def __init__(
+        self, exchange: str, asked: Iterable[Stream], *, ends: Ends, start: Start, has_backfill: bool = False
+    ) -> None:
         self.exchange = exchange
         self.is_stopped = False
         self._ends = ends
         self._addresses: set[str] = set()
-        self._streams = Streams(exchange, asked, ends=ends, start=start)
+        self._streams = Streams(exchange, asked, ends=ends, start=start, has_backfill=has_backfill)
 
     def dial(self, url: str) -> Connection:
         """A connection begins."""
@@ -56,12 +58,12 @@ class Connections:
     def settle(self, connection: Connection, capture_us: int, outcome: Outcome) -> None:
         """A frame is done with; only data shows that a connection is well."""
         self._ends.tally.frames[self.exchange, outcome] += 1
-        connection.last_us = capture_us
         if outcome is not Outcome.CONTROL:
+            connection.last_us = capture_us
             connection.data_s = self._ends.clock.monotonic()
 
     def lose(self, connection: Connection, reason: GapReason, detail: str) -> None:
-        """A connection is of no more use: its streams have a gap since its last frame."""
+        """A connection is of no more use: its streams have a gap since it last brought data."""
         if connection.is_lost:
             return
         connection.is_lost = True

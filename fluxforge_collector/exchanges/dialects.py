@@ -6,6 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from fluxforge_collector.exchanges.trade_pages import (
+    History,
+    binance_pages,
+    bybit_pages,
+    coinbase_pages,
+    kraken_pages,
+    okx_pages,
+)
 from fluxforge_collector.records import Channel
 
 
@@ -83,6 +91,7 @@ class Dialect:
     elsewhere the feed has a fixed depth, below which old levels would linger. `aliases` maps the end of a symbol asked
     for to the end of the one delivered. `singly` are the channels whose call for many symbols brings less than the call
     for one. `is_makers_side`: the side of a trade, which ccxt hands on as it is, is the maker's.
+    `history` is how trades are fetched again after a gap.
     """
 
     acknowledges: Acknowledges = _any_message
@@ -91,15 +100,18 @@ class Dialect:
     aliases: Mapping[str, str] = field(default_factory=dict)
     singly: frozenset[Channel] = frozenset()
     is_makers_side: bool = False
+    history: History = field(default_factory=History)
 
 
 _BINANCE = Dialect(
     acknowledges=_binance_acknowledges,
     is_full_diff=True,
     options={"watchTickers": {"name": "ticker"}},  # the default, miniTicker, has no bid and ask
+    history=History(binance_pages, "counted"),
 )
-_BYBIT = Dialect(acknowledges=_no_message)  # an answer names only the request, so the tap tells what was asked
-_OKX = Dialect(acknowledges=_okx_acknowledges)
+# an answer names only the request, so the tap tells what was asked
+_BYBIT = Dialect(acknowledges=_no_message, history=History(bybit_pages))
+_OKX = Dialect(acknowledges=_okx_acknowledges, history=History(okx_pages, "ascending"))
 _DIALECTS: dict[str, Dialect] = {
     "binance": _BINANCE,
     "binancecoinm": _BINANCE,
@@ -116,8 +128,11 @@ _DIALECTS: dict[str, Dialect] = {
         aliases={"/USDC": "/USD"},
         is_makers_side=True,
         singly=frozenset({Channel.TICKER}),  # the batch for many comes every five seconds, without bid and ask
+        history=History(coinbase_pages, "counted"),
     ),
-    "kraken": Dialect(acknowledges=_kraken_acknowledges),
+    "kraken": Dialect(
+        acknowledges=_kraken_acknowledges, history=History(kraken_pages, "counted", is_oldest_first=True)
+    ),
 }
 
 

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from fluxforge_collector.exchanges.connections import Connections
 from fluxforge_collector.exchanges.dialects import Acknowledgement, Dialect
 from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.missing_trades import Found, Missing
 from fluxforge_collector.exchanges.normalise import Stamp, book_record, ticker_record, trade_record
 from fluxforge_collector.exchanges.surroundings import Connection, Ends, Market, Start
 from fluxforge_collector.metrics import Outcome
-from fluxforge_collector.records import Channel, GapReason
+from fluxforge_collector.records import Channel, GapReason, TradeRecord
 from fluxforge_collector.sequence import Finding, Update, Verdict, judge_of
 
 
@@ -24,6 +25,10 @@ class Distrust(NamedTuple):
 
     reason: GapReason
     why: str
+
+
+NO_CONNECTION = -1
+"""The connection of what came over REST."""
 
 
 class _Frame:
@@ -70,8 +75,9 @@ class Recorder(Connections):
         dialect: Dialect,
         ends: Ends,
         start: Start,
+        has_backfill: bool = False,
     ) -> None:
-        super().__init__(exchange, asked, ends=ends, start=start)
+        super().__init__(exchange, asked, ends=ends, start=start, has_backfill=has_backfill)
         self._depth = depth
         self._dialect = dialect
         self._markets = markets
@@ -153,6 +159,7 @@ class Recorder(Connections):
             )
             if is_meant and stream.channel is not Channel.ORDERBOOK:
                 self._streams.close_gap(stream, frame.capture_us)
+                frame.connection.last_us = frame.capture_us
 
     def end(self) -> Distrust | None:
         """The frame is done with. Returns: why its connection cannot be trusted any more, where it cannot."""
@@ -229,12 +236,30 @@ class Recorder(Connections):
         if trade_id is not None and self._streams[stream].is_repeated(trade_id):
             self._reject(Outcome.DUPLICATE)
             return
-        contract, stamp = self._markets[symbol].contract, self._stamp(connection)
-        is_makers_side = self._dialect.is_makers_side
-        record = trade_record(trade, self.exchange, symbol, contract, stamp, is_makers_side=is_makers_side)
+        record = self._trade_record(trade, symbol, self._stamp(connection))
         self._streams.emit(stream, record, record.capture_us, record.timestamp_ms)
+        if self._streams.missing and trade_id is not None:
+            self._streams.note(stream, trade)
         if self._frame is not None:
             self._frame.outcome = Outcome.TRADES
+
+    def _trade_record(self, trade: Mapping[str, Any], symbol: str, stamp: Stamp) -> TradeRecord:
+        contract, is_makers_side = self._markets[symbol].contract, self._dialect.is_makers_side
+        return trade_record(trade, self.exchange, symbol, contract, stamp, is_makers_side=is_makers_side)
+
+    @property
+    def missing(self) -> list[Missing]:
+        """Gaps of trades that have ended, and are to be fetched again."""
+        return self._streams.missing
+
+    def restore(self, missing: Missing, found: Found) -> None:
+        """Record the trades that were fetched again, each at the time when it would have come."""
+        symbol, wall_ms = missing.stream.symbol, self._ends.clock.wall_us() // 1000
+        records = []
+        for trade, capture_us in found.trades:
+            stamp = Stamp(wall_ms, capture_us, self._ends.next_seq(), NO_CONNECTION)
+            records.append(self._trade_record(trade, symbol, stamp)._replace(backfilled=True))
+        self._streams.restore(missing, records, found)
 
     def ticker(self, connection: Connection, ticker: Mapping[str, Any]) -> None:
         """A ticker. ccxt hands the same one out alone and among others: it counts once a frame."""

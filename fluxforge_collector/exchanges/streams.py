@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fluxforge_collector.exchanges.gaps import Gap, GapLedger, Stream
+from fluxforge_collector.exchanges.missing_trades import Found, Missing
 from fluxforge_collector.exchanges.surroundings import Ends, Start
-from fluxforge_collector.records import GapReason, Record
+from fluxforge_collector.exchanges.trade_pages import Trade
+from fluxforge_collector.records import Channel, GapReason, Record, TradeRecord
 
 _REMEMBERED_TRADES = 1000
+_LONGEST_FETCH_US = 3_600_000_000
+"""Trades of a longer gap are not fetched again: silver looks back as far for a trade that comes twice."""
 
 
 @dataclass(eq=False)
@@ -21,6 +25,7 @@ class Seen:
     seen_s: float = 0.0
     nonce: int | None = None
     is_synced: bool = False
+    last_trade: TradeRecord | None = None
     trade_ids: set[str] = field(default_factory=set)
     trade_order: deque[str] = field(default_factory=deque)
 
@@ -36,13 +41,22 @@ class Seen:
 
 
 class Streams:
-    """The streams `asked` of an exchange; what was not recorded since `start`, until each begins to flow, is a gap."""
+    """The streams `asked` of an exchange; what was not recorded since `start`, until each begins to flow, is a gap.
 
-    def __init__(self, exchange: str, asked: Iterable[Stream], *, ends: Ends, start: Start) -> None:
+    With `has_backfill`, a gap of trades that ends is not told of at once: it is `missing` until it is restored, which
+    says what remains of it.
+    """
+
+    def __init__(
+        self, exchange: str, asked: Iterable[Stream], *, ends: Ends, start: Start, has_backfill: bool = False
+    ) -> None:
         self._exchange = exchange
         self._ends = ends
         self._start = start
         self._gaps = GapLedger()
+        self._has_backfill = has_backfill
+        self._broken: dict[Stream, Missing] = {}
+        self.missing: list[Missing] = []
         self._seen = {stream: Seen(seen_s=ends.clock.monotonic()) for stream in asked}
         for stream in self._seen:
             self._gaps.open(stream, start.since_us, start.reason)
@@ -72,17 +86,55 @@ class Streams:
         tally.last_us[self._exchange, stream.symbol, stream.channel] = capture_us
         if timestamp_ms is not None:
             tally.lag_ms[self._exchange, stream.channel] = capture_us / 1000 - timestamp_ms
+        if isinstance(record, TradeRecord):
+            seen.last_trade = record
         self._ends.emit(record)
+
+    def note(self, stream: Stream, trade: Trade) -> None:
+        """A trade was recorded: what is fetched again for its stream ends before it."""
+        for missing in self.missing:
+            if missing.stream == stream:
+                missing.note(trade)
 
     def open_gap(self, stream: Stream, start_us: int, reason: GapReason, detail: str | None = None) -> None:
         """A stream is not whole since an instant; the first cause stands."""
-        self._gaps.open(stream, start_us, reason, detail)
+        is_new = self._gaps.open(stream, start_us, reason, detail)
+        if is_new and self._has_backfill and stream.channel is Channel.TRADES:
+            seen = self._seen[stream]
+            gap = Gap(start_us, reason, detail)
+            self._broken[stream] = Missing(stream, gap, seen.last_trade, frozenset(seen.trade_ids))
 
     def close_gap(self, stream: Stream, end_us: int) -> None:
-        """A stream is whole again."""
-        gap = self._gaps.close(stream)
-        if gap is not None:
+        """A stream is whole again; its trades may be fetched again first."""
+        gap, missing = self._gaps.close(stream), self._broken.pop(stream, None)
+        if gap is None:
+            return
+        if missing is None or end_us - missing.gap.start_us > _LONGEST_FETCH_US:
             self._write_gap(stream, gap, end_us)
+            return
+        missing.end(gap, end_us)
+        self.missing.append(missing)
+
+    def restore(self, missing: Missing, records: list[TradeRecord], found: Found) -> None:
+        """Trades were fetched again: hand them on, and say what of their gap remains."""
+        if missing not in self.missing:
+            return
+        self.missing.remove(missing)
+        stream, gap, tally = missing.stream, missing.gap, self._ends.tally
+        for record in records:
+            if record.trade_id is not None:
+                self._seen[stream].is_repeated(record.trade_id)
+            tally.records[self._exchange, stream.channel] += 1
+            tally.backfilled[self._exchange] += 1
+            self._ends.emit(record)
+        tally.backfills[self._exchange, "partly" if found.left else "whole"] += 1
+        for part in found.left:
+            detail = f"{len(records)} trades fetched again; {gap.detail or ''}"[:200]
+            left = Gap(part.start_us, gap.reason, detail)
+            self._ends.write_gap(self._exchange, stream, left, part.end_us, lost=part.lost)
+        if missing.told_us is not None and not found.left:
+            whole = gap._replace(detail=f"fetched again: {len(records)} trades")
+            self._ends.write_gap(self._exchange, stream, whole, missing.told_us, lost=0)
 
     def forget(self, stream: Stream) -> None:
         """A stream is asked for no longer: its gap ends now."""
@@ -94,16 +146,27 @@ class Streams:
         if not self._start.is_negligible(at_us):
             for stream, gap in self._gaps.split(at_us):
                 self._ends.write_gap(self._exchange, stream, gap, at_us)
+        self._tell_missing(at_us)
 
     def close(self) -> None:
         """Gaps still open end now."""
         now_us = self._ends.clock.capture_us()
+        self._tell_missing(now_us)
+        self.missing.clear()
         for stream, gap in self._gaps.close_all():
             self._write_gap(stream, gap, now_us)
 
     def silent_s(self, stream: Stream) -> float:
         """Seconds since a stream last brought a record, or was last asked for."""
         return self._ends.clock.monotonic() - self._seen[stream].seen_s
+
+    def _tell_missing(self, at_us: int) -> None:
+        """Write what is missing although it may yet be fetched: a row with nothing lost takes it back then."""
+        for missing in self.missing:
+            end_us = min(at_us, missing.end_us)
+            gap = missing.untold(end_us)
+            if gap is not None:
+                self._ends.write_gap(self._exchange, missing.stream, gap, end_us)
 
     def _write_gap(self, stream: Stream, gap: Gap, end_us: int) -> None:
         is_initial = gap.start_us <= self._start.since_us

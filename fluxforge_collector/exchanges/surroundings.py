@@ -26,7 +26,7 @@ class Market:
 
 @dataclass(eq=False)
 class Connection:
-    """One websocket from dialling to its end: `last_us` is its last frame's capture time, the seconds are monotonic.
+    """One websocket from dialling to its end: `last_us` is when it last brought data, the seconds are monotonic.
 
     `judge` looks at each of its messages; None where nothing proves the exchange.
     """
@@ -70,12 +70,12 @@ class Ends:
     tally: Tally
     record_frames: bool = False
 
-    def write_gap(self, exchange: str, stream: Stream, gap: Gap, end_us: int) -> None:
-        """Hand on the row of a gap that ends."""
+    def write_gap(self, exchange: str, stream: Stream, gap: Gap, end_us: int, lost: int | None = None) -> None:
+        """Hand on the row of a gap that ends; `lost` is how many records are known to be missing in it."""
         self.tally.gaps[exchange, gap.reason] += 1
         seq = self.next_seq()
         self.emit(
-            GapRecord(exchange, stream.symbol, stream.channel, gap.start_us, end_us, gap.reason, None, gap.detail, seq)
+            GapRecord(exchange, stream.symbol, stream.channel, gap.start_us, end_us, gap.reason, lost, gap.detail, seq)
         )
 
     def write_absence(self, exchange: str, streams: Iterable[Stream], start: Start, at_us: int, detail: str) -> Start:

@@ -30,7 +30,7 @@ class BinanceSpot:
         return listing.base + listing.quote
 
     def rest(self, path: str, query: Mapping[str, str], moments: Mapping[str, Moment], now_us: int) -> Any:
-        """Market list, depth snapshot, clock."""
+        """Market list, depth snapshot, trades of the past, clock."""
         if path.endswith("/exchangeInfo"):
             is_spot = path.startswith("/api/")
             listings = [moment.listing for moment in moments.values()] if is_spot else []
@@ -38,6 +38,9 @@ class BinanceSpot:
         if path == "/api/v3/depth":
             moment = moments.get(query.get("symbol", ""))
             return None if moment is None else depth(moment, int(query.get("limit", "100")))
+        if path in {"/api/v3/trades", "/api/v3/historicalTrades"}:
+            moment = moments.get(query.get("symbol", ""))
+            return None if moment is None else past_trades(moment, query)
         if path == "/api/v3/time":
             return {"serverTime": now_us // 1000}
         return {} if path == "/api/v3/ping" else None
@@ -108,6 +111,23 @@ def depth(moment: Moment, limit: int) -> dict[str, Any]:
         "bids": moment.levels(book.bids.top(limit)),
         "asks": moment.levels(book.asks.top(limit)),
     }
+
+
+def past_trades(moment: Moment, query: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Trades over REST, oldest first: from an id on, or the newest."""
+    limit, from_id = int(query.get("limit", "500")), query.get("fromId")
+    past = [x for x in moment.past if from_id is None or x.trade.trade_id >= int(from_id)]
+    return [
+        {
+            "id": trade.trade_id,
+            "price": moment.listing.price_text(trade.price),
+            "qty": moment.listing.size_text(trade.size),
+            "time": time_us // 1000,
+            "isBuyerMaker": not trade.is_buy,
+            "isBestMatch": True,
+        }
+        for trade, time_us in (past[-limit:] if from_id is None else past[:limit])
+    ]
 
 
 def _symbol_info(listing: Listing) -> dict[str, Any]:

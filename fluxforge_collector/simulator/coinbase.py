@@ -11,6 +11,7 @@ import orjson
 
 from fluxforge_collector.simulator.book import Level
 from fluxforge_collector.simulator.listing import Listing, decimal_text
+from fluxforge_collector.simulator.market import Trade
 from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, trade_frame
 
 _CADENCES = {"level2": 5, "market_trades": 1, "ticker": 25, "heartbeats": 50}
@@ -39,6 +40,9 @@ class Coinbase:
             is_spot = query.get("product_type", "SPOT") == "SPOT"
             products = _products([moment.listing for moment in moments.values()]) if is_spot else []
             return {"products": products, "num_products": len(products)}
+        if path.startswith("/api/v3/brokerage/market/products/") and path.endswith("/ticker"):
+            moment = moments.get(_alias(path.split("/")[-2], {name: m.listing for name, m in moments.items()}))
+            return None if moment is None else {"trades": _past_trades(moment, query)}
         if path in {"/v2/currencies", "/v2/currencies/crypto"}:
             return {"data": []}
         if path == "/v2/exchange-rates":
@@ -163,20 +167,29 @@ def _trades(moment: Moment) -> list[Frame]:
     if not moment.trades:
         return []
     listing = moment.listing
-    rows = [
-        {
-            "trade_id": str(trade.trade_id),
-            "product_id": _product_id(listing),
-            "price": listing.price_text(trade.price),
-            "size": listing.size_text(trade.size),
-            "time": _iso(moment.now_us),
-            "side": "SELL" if trade.is_buy else "BUY",  # the maker's
-        }
-        for trade in reversed(moment.trades)
-    ]
+    rows = [_trade_row(listing, trade, moment.now_us) for trade in reversed(moment.trades)]
     text = _message("market_trades", moment.now_us, [{"type": "update", "trades": rows}])
     parts = tuple(trade_frame(moment, trade, "") for trade in moment.trades)
     return [Frame(text, listing.symbol, "trades", "update", rows=len(rows), parts=parts)]
+
+
+def _past_trades(moment: Moment, query: Mapping[str, str]) -> list[dict[str, str]]:
+    """Trades over REST, newest first, of a span of whole seconds."""
+    start_us, end_us = (int(query.get(key, "0")) * 10**6 for key in ("start", "end"))
+    past = [x for x in moment.past if start_us <= x.time_us < (end_us or moment.now_us + 1)]
+    newest = reversed(past[-int(query.get("limit", "100")) :])
+    return [_trade_row(moment.listing, trade, time_us) for trade, time_us in newest]
+
+
+def _trade_row(listing: Listing, trade: Trade, time_us: int) -> dict[str, str]:
+    return {
+        "trade_id": str(trade.trade_id),
+        "product_id": _product_id(listing),
+        "price": listing.price_text(trade.price),
+        "size": listing.size_text(trade.size),
+        "time": _iso(time_us),
+        "side": "SELL" if trade.is_buy else "BUY",  # the maker's
+    }
 
 
 def _ticker(moment: Moment) -> list[Frame]:

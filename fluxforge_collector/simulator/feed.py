@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,10 +17,11 @@ from fluxforge_collector.simulator.listing import Listing, find_listing
 from fluxforge_collector.simulator.market import SLICE_US, BookFlow, Market
 from fluxforge_collector.simulator.options import SimulatorOptions
 from fluxforge_collector.simulator.venues import VENUES
-from fluxforge_collector.simulator.wire import Day, Moment, Topic, Wire
+from fluxforge_collector.simulator.wire import Day, Moment, Past, Topic, Wire
 
 _BOOK_SLICES = 5
 _BATCH = 25  # slices between two looks at the event loop
+_PAST_TRADES = 5000
 
 
 class MarketFeed:
@@ -36,6 +37,7 @@ class MarketFeed:
         self._start_us = options.start_us if options.start_us is not None else time.time_ns() // 1000
         self._slices = 0
         self._beats = 0
+        self._past: dict[tuple[str, str], deque[Past]] = defaultdict(lambda: deque(maxlen=_PAST_TRADES))
         self._best: dict[tuple[str, str], Best | None] = {}
         self._flows: dict[str, dict[str, BookFlow]] = {
             wire.exchange: {wire.market_id(flow.listing): flow for flow in self._market.flows[wire.exchange].values()}
@@ -53,7 +55,10 @@ class MarketFeed:
 
     def rest(self, wire: Wire, path: str, query: Mapping[str, str]) -> Any:
         """The JSON answer to a REST request; None where there is none."""
-        moments = {market: self._moment(flow) for market, flow in self._flows[wire.exchange].items()}
+        moments = {
+            market: self._moment(flow)._replace(past=self._past[wire.exchange, market])
+            for market, flow in self._flows[wire.exchange].items()
+        }
         return wire.rest(path, query, moments, self.current_us)
 
     def begin(self, connection: Connection, topics: list[Topic]) -> None:
@@ -129,6 +134,7 @@ class MarketFeed:
             by_market[exchange, topic.market].append(topic)
         for wire in self.wires:
             for index, (market, flow) in enumerate(self._flows[wire.exchange].items()):
+                self._past[wire.exchange, market].extend(Past(trade, self.current_us) for trade in flow.trades)
                 # books are published in turn, so that the load is even
                 slices = self._slices + index
                 moment = self._moment(flow, is_book_due=slices % _BOOK_SLICES == 0)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from fluxforge_collector.simulator.listing import Listing, decimal_text
+from fluxforge_collector.simulator.market import Trade
 from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, trade_frame
 
 _CADENCES = {"books": 5, "books5": 5, "bbo-tbt": 1, "trades": 1, "tickers": 10}
@@ -29,19 +30,21 @@ class Okx:
         return f"{listing.base}-{listing.quote}"
 
     def rest(self, path: str, query: Mapping[str, str], moments: Mapping[str, Moment], now_us: int) -> Any:
-        """Market list, depth, clock."""
+        """Market list, depth, trades of the past, clock."""
         now = str(now_us // 1000)
         if path == "/api/v5/public/instruments":
             is_spot = query.get("instType") == "SPOT"
             return _answer([_instrument(m.listing) for m in moments.values()] if is_spot else [])
         if path == "/api/v5/public/time":
             return _answer([{"ts": now}])
-        if path == "/api/v5/market/books":
-            moment = moments.get(query.get("instId", ""))
-            if moment is None:
-                return {"code": "51001", "msg": "Instrument ID does not exist", "data": []}
+        if path not in {"/api/v5/market/books", "/api/v5/market/trades", "/api/v5/market/history-trades"}:
+            return None
+        moment = moments.get(query.get("instId", ""))
+        if moment is None:
+            return {"code": "51001", "msg": "Instrument ID does not exist", "data": []}
+        if path.endswith("/books"):
             return _answer([_book(moment, int(query.get("sz", "1"))) | {"ts": now}])
-        return None
+        return _answer(_past_trades(moment, query))
 
     def receive(self, text: str, markets: Mapping[str, Listing], subscribed: AbstractSet[Topic]) -> Received:
         """Acknowledge each argument; an unknown instrument is refused by itself."""
@@ -117,6 +120,24 @@ def _instrument(listing: Listing) -> dict[str, Any]:
     }
 
 
+def _past_trades(moment: Moment, query: Mapping[str, str]) -> list[dict[str, str]]:
+    """Trades over REST, newest first: before an id, or the newest."""
+    limit, after = int(query.get("limit", "100")), query.get("after")
+    past = [x for x in moment.past if after is None or x.trade.trade_id < int(after)]
+    return [_trade_row(moment, trade, time_us) for trade, time_us in reversed(past[-limit:])]
+
+
+def _trade_row(moment: Moment, trade: Trade, time_us: int) -> dict[str, str]:
+    return {
+        "instId": moment.listing.base + "-" + moment.listing.quote,
+        "tradeId": str(trade.trade_id),
+        "px": moment.listing.price_text(trade.price),
+        "sz": moment.listing.size_text(trade.size),
+        "side": "buy" if trade.is_buy else "sell",
+        "ts": str(time_us // 1000),
+    }
+
+
 def _levels(moment: Moment, levels: list[tuple[int, int]]) -> list[list[str]]:
     return [[*texts, "0", "1" if level[1] else "0"] for texts, level in zip(moment.levels(levels), levels, strict=True)]
 
@@ -168,16 +189,7 @@ def _top(topic: Topic, moment: Moment) -> list[Frame]:
 def _trades(topic: Topic, moment: Moment) -> list[Frame]:
     frames = []
     for trade in moment.trades:
-        row = {
-            "instId": topic.market,
-            "tradeId": str(trade.trade_id),
-            "px": moment.listing.price_text(trade.price),
-            "sz": moment.listing.size_text(trade.size),
-            "side": "buy" if trade.is_buy else "sell",
-            "ts": str(moment.now_us // 1000),
-            "count": "1",
-            "seqId": moment.book.update_id,
-        }
+        row = _trade_row(moment, trade, moment.now_us) | {"count": "1", "seqId": moment.book.update_id}
         text = orjson.dumps({"arg": {"channel": topic.channel, "instId": topic.market}, "data": [row]}).decode()
         frames.append(trade_frame(moment, trade, text))
     return frames

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, Protocol
 
@@ -39,8 +39,18 @@ class Day(NamedTuple):
     trade_id: int
 
 
+class Past(NamedTuple):
+    """A trade that has happened, and the exchange's clock then."""
+
+    trade: Trade
+    time_us: int
+
+
 class Moment(NamedTuple):
-    """A market as it stands when frames are made: its book, what changed, what traded, and the exchange's clock."""
+    """A market as it stands when frames are made: its book, what changed, what traded, and the exchange's clock.
+
+    `past` are its last trades, oldest first.
+    """
 
     listing: Listing
     book: Book
@@ -49,6 +59,7 @@ class Moment(NamedTuple):
     delta: Delta | None
     day: Day
     is_best_changed: bool = True
+    past: Sequence[Past] = ()
 
     def quote(self) -> Quote | None:
         """Best prices and sizes as text; None where a side is empty."""

@@ -189,7 +189,7 @@ def kept_of(root, source, digits=None):
         table = _table(root, source, channel)
         if table is None:
             continue
-        table = table.sort_by("seq")
+        table = table.sort_by([("capture_ts", "ascending"), ("seq", "ascending")])
         names = [table[name].cast(pa.string()).to_pylist() for name in ("exchange", "symbol")]
         times = table["capture_ts"].cast(pa.int64()).to_pylist()
         for exchange, symbol, at_us, key in zip(*names, times, _kept_keys(table, channel, names, digits), strict=True):
@@ -237,14 +237,25 @@ def _top(side):
 
 
 def gaps_of(root, source):
-    """The gap ledger by stream, rows that touch taken together; a row of all channels counts for each."""
+    """The gap ledger by stream, rows that touch taken together; a row of all channels counts for each.
+
+    A row that has lost 0 takes back what was told within its span.
+    """
     table = _table(root, source, "gaps")
     rows = defaultdict(list)
+    taken_back = [row for row in ([] if table is None else table.to_pylist()) if row["lost"] == 0]
     for row in [] if table is None else table.to_pylist():
+        if any(_is_within(row, back) for back in taken_back):
+            continue
         start_us, end_us = (int(row[name].timestamp() * 1e6 + 0.5) for name in ("gap_start", "gap_end"))
         for channel in CHANNELS if row["channel"] == "all" else (row["channel"],):
             rows[row["exchange"], row["symbol"], channel].append(Span(start_us, end_us, row["reason"]))
     return {stream: _merged(spans) for stream, spans in rows.items()}
+
+
+def _is_within(row, back):
+    is_same = all(row[name] == back[name] for name in ("exchange", "symbol", "channel", "reason"))
+    return is_same and back["gap_start"] <= row["gap_start"] and row["gap_end"] <= back["gap_end"]
 
 
 def _merged(spans):

@@ -135,7 +135,7 @@ async def test_a_malformed_frame_becomes_a_gap_within_a_second_and_the_stream_go
 @pytest.mark.parametrize("kind", ["close", "abort"])
 async def test_a_lost_connection_becomes_gaps_on_all_its_streams(kind, config, collecting, until, rows):
     async with Simulator(SimulatorOptions(seed=14, speed=5)) as sim:
-        settings = config(sim, {"okx": {"symbols": SYMBOLS}}, **ONE_SEGMENT)
+        settings = config(sim, {"okx": {"symbols": SYMBOLS, "backfill_trades": False}}, **ONE_SEGMENT)
         async with collecting(settings) as running:
             await until(lambda: running.states("okx") > 40)
             assert await sim.inject(Fault(kind, exchange="okx")) >= 1

@@ -185,7 +185,7 @@ def test_a_ticker_handed_out_twice_counts_once():
     assert len(bench.of(TickerRecord)) == 2
 
 
-def test_a_lost_connection_is_a_gap_of_every_stream_since_its_last_frame():
+def test_a_lost_connection_is_a_gap_of_every_stream_since_it_last_brought_data():
     bench = Bench()
     bench.frame({"result": None, "id": 0})
     bench.update(8, 10)

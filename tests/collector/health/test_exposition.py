@@ -21,6 +21,8 @@ def seen():
     tally.gaps["okx", "disconnect"] = 1
     tally.lost["okx", "ticker"] = 2
     tally.reconnects["okx"] = 1
+    tally.backfilled["okx"] = 4
+    tally.backfills["okx", "whole"] = 1
     tally.lag_ms["okx", "orderbook"] = 250.0
     tally.asked_us = {("okx", "A/B", "orderbook"): NOW_US - 9_000_000, ("okx", "A/B", "trades"): NOW_US - 9_000_000}
     tally.last_us["okx", "A/B", "orderbook"] = NOW_US - 2_000_000
