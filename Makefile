@@ -2,13 +2,15 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser check bench docs format lock clean
+.PHONY: help demo test browser check deploy-check audit bench docs format lock clean
 
 help:
 	@echo "make demo    set up and run everything offline, ending in bars (Ctrl-C stops it)"
 	@echo "make test    set up and run the tests"
 	@echo "make browser drive Dagster's page in Chromium (PICTURES=docs/assets takes the docs' pictures anew)"
 	@echo "make check   format, lint, types, layers, docs in step"
+	@echo "make deploy-check  everything in deploy/, by the tools made for it"
+	@echo "make audit   known vulnerabilities of what is installed; needs the network"
 	@echo "make bench   print the figures, as tables and JSON"
 	@echo "make docs    write the generated pages again"
 	@echo "make clean   remove what was built; data stays"
@@ -46,6 +48,18 @@ check: .venv/installed
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 
+# its own environment: validators bring packages that nothing else needs
+.venv-deploy/installed: deploy/locks/checks.lock .venv/installed
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-deploy
+	$(BIN)/uv pip sync --quiet --require-hashes --python .venv-deploy/bin/python deploy/locks/checks.lock
+	@touch $@
+
+deploy-check: .venv/installed .venv-deploy/installed
+	$(BIN)/pytest -m "deploy or not slow" tests/deploy $(ARGS)
+
+audit: .venv-deploy/installed
+	.ci/audit
+
 bench: .venv/compiled
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
@@ -56,9 +70,13 @@ format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+LOCK = $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 lock: .venv/installed
-	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
+	$(LOCK) --all-extras pyproject.toml -o requirements.lock
+	$(LOCK) --no-annotate --extra s3 --constraint requirements.lock pyproject.toml -o deploy/locks/collector.lock
+	$(LOCK) --no-annotate --extra assets --extra server --extra kubernetes --constraint requirements.lock pyproject.toml -o deploy/locks/assets.lock
+	$(LOCK) --no-annotate deploy/locks/checks.in -o deploy/locks/checks.lock
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-deploy build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 
 import click
 
@@ -45,7 +45,8 @@ class Commands(click.Group):
         """The command of a name; None where there is none."""
         del ctx
         for entry in entry_points(group=GROUP, name=cmd_name):
-            return load(entry)
+            command: click.Command = entry.load()
+            return command
         return None
 
     def resolve_command(
@@ -64,20 +65,6 @@ class Commands(click.Group):
             formatter.write_dl([(name, SUMMARIES.get(name, "")) for name in self.list_commands(ctx)])
 
 
-def load(entry: EntryPoint) -> click.Command:
-    """Import a command. Raises: FluxForgeError where its packages are not installed."""
-    try:
-        command: click.Command = entry.load()
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("fluxforge_"):
-            raise
-        raise FluxForgeError(
-            f"`fluxforge {entry.name}` needs {error.name}",
-            "install it with `pip install 'fluxforge[assets]'`",
-        ) from None
-    return command
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="fluxforge")
 def root() -> None:
@@ -90,6 +77,12 @@ def main(arguments: list[str] | None = None) -> None:
         code = root.main(args=arguments, standalone_mode=False)
     except FluxForgeError as error:
         click.echo(f"fluxforge: {error}", err=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("fluxforge_"):
+            raise
+        remedy = "install what it needs with `pip install 'fluxforge[assets]'`"
+        click.echo(f"fluxforge: {error.name} is not installed — {remedy}", err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()

@@ -16,6 +16,7 @@ from fluxforge_collector.errors import ConfigError
 
 PREFIX = "FLUXFORGE__"
 FILE_VARIABLE = "FLUXFORGE_CONFIG"
+FILE_SUFFIX = "_file"
 DEFAULT_FILE = Path("fluxforge.yaml")
 
 
@@ -38,8 +39,8 @@ def load_with_origins(path: Path | None = None, environment: Mapping[str, str] =
     values = read_file(file) if file else {}
     origins = {key: str(file) for key, _ in flatten(values)}
     for variable in sorted(v for v in environment if v.startswith(PREFIX)):
-        keys = variable.removeprefix(PREFIX).lower().split("__")
-        _set(values, keys, _parse(environment[variable], variable), variable)
+        keys = variable.removeprefix(PREFIX).lower().removesuffix(FILE_SUFFIX).split("__")
+        _set(values, keys, _value(environment[variable], variable), variable)
         dotted = ".".join(keys)
         origins = {k: v for k, v in origins.items() if not k.startswith(f"{dotted}.")} | {dotted: f"${variable}"}
     try:
@@ -131,6 +132,17 @@ def _set(values: dict[str, Any], keys: list[str], value: Any, variable: str) -> 
         if not isinstance(values, dict):
             raise ConfigError(f"${variable} reaches into {key!r}, which is no section", "correct the variable's name")
     values[keys[-1]] = value
+
+
+def _value(text: str, variable: str) -> Any:
+    """What a variable says: a value written as YAML, or the text of the file that a `…_FILE` names."""
+    if not variable.lower().endswith(FILE_SUFFIX):
+        return _parse(text, variable)
+    try:
+        return Path(text).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError(f"${variable} names {text}, which cannot be read: {why}", "check path and rights") from None
 
 
 def _parse(text: str, variable: str) -> Any:

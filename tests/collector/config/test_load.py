@@ -102,6 +102,19 @@ def test_environment_overrides_the_file_and_says_so(write):
     assert origin["ingestion.segment_max_mb"] == "default"
 
 
+def test_a_secret_can_stand_in_a_file_that_a_variable_names(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("1e5: yes\n")
+    loaded = load_with_origins(
+        None, {"FLUXFORGE__STORAGE__SECRET_KEY_FILE": str(secret), "FLUXFORGE__STORAGE__ACCESS_KEY": "a"}
+    )
+    assert loaded.config.storage.secret_key.get_secret_value() == "1e5: yes", "a text, never read as YAML"
+    (origin,) = (s.origin for s in settings(loaded) if s.key == "storage.secret_key")
+    assert origin == "$FLUXFORGE__STORAGE__SECRET_KEY_FILE"
+    with pytest.raises(ConfigError, match=r"SECRET_KEY_FILE names .*nowhere, which cannot be read: No such file"):
+        load_config(None, {"FLUXFORGE__STORAGE__SECRET_KEY_FILE": str(tmp_path / "nowhere")})
+
+
 def test_a_mistake_in_the_environment_names_the_variable():
     with pytest.raises(ConfigError, match=r"FLUXFORGE__INGESTION__BATCH_SISE.*did you mean 'batch_size'"):
         load_config(None, {"FLUXFORGE__INGESTION__BATCH_SISE": "7"})

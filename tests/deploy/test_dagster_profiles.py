@@ -1,0 +1,39 @@
+"""Dagster's instance files: accepted by its own schema, and alike in what does not depend on the place."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from dagster._config import process_config
+from dagster._core.instance.config import dagster_instance_config_schema
+
+ROOT = Path(__file__).resolve().parents[2]
+PROFILES = [ROOT / "dagster.yaml", ROOT / "deploy" / "dagster" / "server.yaml"]
+ALIKE = ("telemetry", "nux", "run_coordinator", "retention")
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.name)
+def test_dagster_accepts_it(path, monkeypatch):
+    for variable in re.findall(r"\{env: (\w+)\}", path.read_text()):
+        monkeypatch.setenv(variable, "x")
+    result = process_config(dagster_instance_config_schema(), yaml.safe_load(path.read_text()))
+    assert result.success, result.errors
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.name)
+def test_one_slot_stays_free_for_the_real_time_job(path):
+    runs = yaml.safe_load(path.read_text())["concurrency"]["runs"]
+    (backfill,) = runs["tag_concurrency_limits"]
+    assert (backfill["key"], backfill["limit"]) == ("dagster/backfill", runs["max_concurrent_runs"] - 1)
+
+
+def test_they_differ_only_where_the_place_does():
+    one, other = (yaml.safe_load(path.read_text()) for path in PROFILES)
+    assert [one[key] for key in ALIKE] == [other[key] for key in ALIKE]
+
+
+def test_the_database_is_reached_by_the_driver_that_is_installed():
+    config = yaml.safe_load(PROFILES[1].read_text())["storage"]["postgres"]["postgres_db"]
+    assert config["scheme"] == "postgresql+psycopg2"
+    pytest.importorskip("psycopg2")

@@ -1,0 +1,58 @@
+"""The units as systemd itself reads them, with the drop-ins of the Raspberry Pi, and how exposed they are."""
+
+import re
+import shutil
+
+import pytest
+
+UNITS = ("collector", "code", "daemon", "webserver", "health")
+PROGRAMS = {"fluxforge", "dagster", "dagster-daemon", "dagster-webserver"}
+
+
+@pytest.fixture
+def units(deploy, root, tmp_path):
+    """The units with the programs of this checkout in place of those installed under /opt."""
+    for path in (deploy / "systemd").glob("fluxforge-*.*"):
+        (tmp_path / path.name).write_text(path.read_text().replace("/opt/fluxforge/.venv", str(root / ".venv")))
+    for directory in (deploy / "systemd" / "pi").iterdir():
+        shutil.copytree(directory, tmp_path / directory.name)
+    return tmp_path
+
+
+@pytest.mark.deploy
+@pytest.mark.parametrize("name", [*(f"fluxforge-{unit}.service" for unit in UNITS), "fluxforge-health.timer"])
+def test_systemd_has_nothing_to_say_against_it(name, units, tool):
+    assert not tool("systemd-analyze", "verify", f"./{name}", cwd=units)
+
+
+@pytest.mark.deploy
+@pytest.mark.parametrize("unit", UNITS)
+def test_its_exposure_is_low(unit, units, tool):
+    said = tool("systemd-analyze", "security", "--offline=true", "--no-pager", f"./fluxforge-{unit}.service", cwd=units)
+    exposure = float(re.search(r"Overall exposure level for .*: ([\d.]+)", said)[1])
+    assert exposure <= 2.0, said
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_each_is_bounded_and_runs_what_is_installed(unit, deploy):
+    text = (deploy / "systemd" / f"fluxforge-{unit}.service").read_text()
+    assert "MemoryMax=" in text
+    assert "User=fluxforge" in text
+    assert re.search(r"ExecStart=/opt/fluxforge/\.venv/bin/([\w-]+)", text)[1] in PROGRAMS
+
+
+def test_everything_that_listens_does_so_on_loopback(deploy):
+    texts = "".join((deploy / "systemd" / f"fluxforge-{unit}.service").read_text() for unit in UNITS)
+    assert re.findall(r"-h (\S+)", texts) == ["127.0.0.1", "127.0.0.1"]
+
+
+def test_the_drop_ins_are_of_units_there_are_and_ask_for_less(deploy):
+    for directory in (deploy / "systemd" / "pi").iterdir():
+        unit = deploy / "systemd" / directory.name.removesuffix(".d")
+        small, large = (megabytes(path.read_text()) for path in (directory / "pi.conf", unit))
+        assert small < large
+
+
+def megabytes(text):
+    size, unit = re.search(r"MemoryMax=(\d+)([MG])", text).groups()
+    return int(size) * (1024 if unit == "G" else 1)
