@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK, Dataset
 from fluxforge_assets.lake.parts import parts_of
-from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.paths import Lake, open_lake
 from fluxforge_collector.config.model import Config
+from fluxforge_collector.errors import FluxForgeError
 from fluxforge_collector.health.finding import Finding, Level, duration
 from fluxforge_collector.segments.names import DAY_US, date_of
 
@@ -20,7 +21,11 @@ def check(config: Config, now_us: int) -> list[Finding]:
     if not config.etl.channels.orderbook.enabled:
         return []
     limit_s = config.checks.max_age_seconds
-    return [judge(dataset, newest(Lake(config.root), dataset, now_us), limit_s, now_us) for dataset in WATCHED]
+    try:
+        lake = open_lake(config)
+        return [judge(dataset, newest(lake, dataset, now_us), limit_s, now_us) for dataset in WATCHED]
+    except (OSError, FluxForgeError) as error:
+        return [Finding(Level.DEGRADED, "newest silver and bars", f"cannot be listed: {error}")]
 
 
 def newest(lake: Lake, dataset: Dataset, now_us: int) -> dict[str, int]:

@@ -106,7 +106,7 @@ async def _show(tally: Tally, config: Config) -> None:
 
     def seen() -> LakeState | None:
         try:
-            return look(config.root)
+            return look(config.root, config.root)
         except OSError:
             return None
 

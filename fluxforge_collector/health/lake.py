@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from fluxforge_collector.errors import DataError
-from fluxforge_collector.segments.names import SourcePaths, segment_of_file
+from fluxforge_collector.segments.names import segment_of_file
+from fluxforge_collector.storage.bucket import LakePath
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +37,32 @@ class LakeState:
     disk_size_bytes: int
 
 
-def look(root: Path) -> LakeState:
-    """Look at a lake. Raises: OSError where its root is not there, or cannot be listed."""
-    disk = shutil.disk_usage(root)
+def look(root: LakePath, local: Path) -> LakeState:
+    """Look at a lake, and at the disk of the local directory that is written to.
+
+    Raises: OSError or StorageError where either is not there, or cannot be listed.
+    """
+    disk = shutil.disk_usage(local)
     waiting: dict[tuple[str, str], Waiting] = {}
     quarantined: dict[str, Quarantined] = {}
-    for source in sorted({directory.name for stage in _STAGES for directory in _directories(root / "raw" / stage)}):
-        try:
-            paths = SourcePaths(root, source)
-        except DataError:
-            continue
-        for stage, directory in (("ready", paths.ready_dir), ("processing", paths.processing_dir)):
-            waiting[source, stage] = _waiting(directory)
-        quarantined[source] = _quarantined(paths.quarantine_dir)
+    raw = root / "raw"
+    for source in sorted({folder.name for stage in _STAGES for folder in _folders(raw / stage)}):
+        for stage in ("ready", "processing"):
+            waiting[source, stage] = _waiting(raw / stage / source)
+        quarantined[source] = _quarantined(raw / "quarantine" / source)
     return LakeState(waiting, quarantined, disk.free, disk.total)
 
 
 _STAGES = ("active", "ready", "processing", "quarantine")
 
 
-def _directories(directory: Path) -> Iterator[Path]:
-    return (entry for entry in directory.iterdir() if entry.is_dir()) if directory.is_dir() else iter(())
+def _folders(parent: LakePath) -> list[LakePath]:
+    return [entry for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
 
 
-def _waiting(directory: Path) -> Waiting:
+def _waiting(folder: LakePath) -> Waiting:
     starts = []
-    for manifest in directory.glob("segment_*.json"):
+    for manifest in folder.glob("segment_*.json"):
         try:
             starts.append(segment_of_file(manifest.name).start_us)
         except DataError:
@@ -70,11 +70,11 @@ def _waiting(directory: Path) -> Waiting:
     return Waiting(len(starts), min(starts, default=None))
 
 
-def _quarantined(directory: Path) -> Quarantined:
+def _quarantined(folder: LakePath) -> Quarantined:
     times = []
-    for reason in directory.glob("**/*.reason.json"):
+    for reason in [*folder.glob("*.reason.json"), *folder.glob("*/*.reason.json")]:
         try:
-            times.append(reason.stat().st_mtime_ns // 1000)
+            times.append(round(reason.stat().st_mtime * 1e6))
         except FileNotFoundError:
             continue
     return Quarantined(len(times), max(times, default=None))

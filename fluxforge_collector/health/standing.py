@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fluxforge_collector.config.model import Config, Health
+from fluxforge_collector.errors import FluxForgeError
 from fluxforge_collector.health.finding import Finding, Level, duration
 from fluxforge_collector.health.lake import LakeState, look
+from fluxforge_collector.storage.bucket import open_path
 
 _MIB = 1 << 20
 
@@ -14,17 +16,18 @@ _MIB = 1 << 20
 def check(config: Config, now_us: int) -> list[Finding]:
     """What a look at the lake says."""
     try:
-        state = look(config.root)
-    except OSError as error:
-        why = error.strerror or str(error)
-        return [Finding(Level.DOWN, "lake", f"{config.root} cannot be looked at: {why}; see lake.root")]
+        state = look(open_path(config.lake.root, config.storage), config.root)
+    except (OSError, FluxForgeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        return [Finding(Level.DOWN, "lake", f"{config.lake.root} cannot be looked at: {why}; see lake.root")]
     return [_disk(state, config.health), *_waiting(state, config.health, now_us), *_quarantined(state, config, now_us)]
 
 
 def _disk(state: LakeState, limits: Health) -> Finding:
     free_mb, share = state.disk_free_bytes / _MIB, state.disk_free_bytes / max(state.disk_size_bytes, 1)
+    size = f"{free_mb / 1024:,.1f} GiB" if free_mb >= 1024 else f"{free_mb:,.0f} MiB"
     level = Level.DEGRADED if free_mb < limits.min_free_mb else Level.HEALTHY
-    return Finding(level, "disk", f"{free_mb / 1024:,.1f} GiB free, {share:.0%}")
+    return Finding(level, "disk", f"{size} free, {share:.0%}")
 
 
 def _waiting(state: LakeState, limits: Health, now_us: int) -> Iterator[Finding]:

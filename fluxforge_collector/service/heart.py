@@ -93,7 +93,7 @@ class Heart:
 
     def _look(self) -> LakeState | None:
         try:
-            return look(self._config.root)
+            return look(self._config.root, self._config.root)
         except OSError as error:
             log.warning("lake not seen", why=str(error))
             return None
