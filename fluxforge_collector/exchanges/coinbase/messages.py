@@ -140,23 +140,23 @@ def read_frame(data: bytes | str) -> Frame:
     try:
         frame: Frame = _DATA.decode(data)
     except msgspec.ValidationError as error:
-        return _read_other(data, error)
+        return _read_other(data, str(error))
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise DataError(f"no JSON: {error}") from None
     return frame
 
 
-def _read_other(data: bytes | str, error: msgspec.ValidationError) -> Frame:
-    """A frame of no channel with data, or a refusal. Raises: DataError where it is something else, as `error` says."""
+def _read_other(data: bytes | str, why_no_data: str) -> Frame:
+    """A frame of no channel with data, or a refusal. Raises: DataError where it is something else."""
     try:
         message = msgspec.json.decode(data)
         if isinstance(message, Mapping) and message.get("channel") not in _READ_CHANNELS:
             if "channel" in message:
                 return msgspec.convert(message, ControlFrame, strict=False)
             return msgspec.convert(message, ErrorFrame)
-    except (msgspec.MsgspecError, RecursionError, TypeError):
-        pass
-    raise DataError(str(error))
+    except (msgspec.MsgspecError, RecursionError, TypeError) as error:
+        raise DataError(str(error)) from None
+    raise DataError(why_no_data)
 
 
 def subscription(channel: str, products: Sequence[str], jwt: str | None) -> str:

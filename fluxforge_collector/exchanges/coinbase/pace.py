@@ -1,20 +1,14 @@
-"""The pace of all connections to one address together: how many messages a second, how many connections opening."""
+"""The pace at which something is done to one address, by all connections together."""
 
 from __future__ import annotations
 
 import asyncio
 
-_OPENINGS = 4
-
 
 class Pace:
-    """Lets one message a slot go, `per_second` of them, and few connections open at a time.
-
-    A connection that opens sends its first message within a few slots: Coinbase closes one that says nothing for 5 s.
-    """
+    """Gives out slots of time, `per_second` of them."""
 
     def __init__(self, per_second: float) -> None:
-        self.openings = asyncio.Semaphore(_OPENINGS)
         self._slot_s = 1 / per_second
         self._next_s = 0.0
 
