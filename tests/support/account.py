@@ -141,6 +141,8 @@ def settle_lake(truth, root, *, flush_s, source="ccxt", digits=None, asked=None)
     for stream in sorted(streams.keys() | rows.keys() | ledger.keys()):
         exchange, _, channel = stream
         causes = [order.wall_us for order in truth.ordered if order.fault.exchange in {None, exchange}]
+        # what strikes one stream may cost the connection of all
+        causes += [frame.wall_us for frame in truth.frames(exchange) if frame.fault]
         part = settle(
             streams.get(stream, []),
             rows.get(stream, []),

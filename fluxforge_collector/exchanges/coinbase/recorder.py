@@ -31,6 +31,9 @@ CHANNELS = {Channel.ORDERBOOK: "level2", Channel.TRADES: "market_trades", Channe
 """Coinbase's names of the channels, as they are subscribed to."""
 
 
+_OF_TRADES = (Outcome.TRADES, Outcome.DUPLICATE, Outcome.NOT_ASKED)
+
+
 class Break(NamedTuple):
     """Why a connection is of no more use; `is_refusal`: Coinbase has said no to what was asked on it."""
 
@@ -147,25 +150,25 @@ class CoinbaseRecorder(Connections):
         return outcome
 
     def _take_trades(self, session: Session, frame: TradesFrame, capture_us: int, wall_ms: int) -> Outcome:
-        outcome = Outcome.NOT_ASKED
+        found: set[Outcome] = set()
         for event in frame.events:
+            is_past = event.type == "snapshot"
             for trade in reversed(event.trades):
                 symbol = self._symbols.get(trade.product_id, "")
                 stream = Stream(Channel.TRADES, symbol)
                 if stream not in self._streams:
-                    continue
-                if self._streams[stream].is_repeated(trade.trade_id):
-                    outcome = Outcome.DUPLICATE if outcome is Outcome.NOT_ASKED else outcome
-                    continue
-                is_past = event.type == "snapshot"
-                if is_past and not self._is_missed(symbol, trade.time):
-                    continue
-                stamp = Stamp(wall_ms, capture_us, self._ends.next_seq(), session.connection.ordinal)
-                record = trade_record(trade, symbol, stamp, backfilled=is_past)
-                self._streams.emit(stream, record, capture_us, record.timestamp_ms)
-                self._newest[symbol] = trade.time
-                outcome = Outcome.TRADES
-        return outcome
+                    found.add(Outcome.NOT_ASKED)
+                elif self._streams[stream].is_repeated(trade.trade_id):
+                    found.add(Outcome.DUPLICATE)
+                elif is_past and not self._is_missed(symbol, trade.time):
+                    found.add(Outcome.NOT_ASKED)
+                else:
+                    stamp = Stamp(wall_ms, capture_us, self._ends.next_seq(), session.connection.ordinal)
+                    record = trade_record(trade, symbol, stamp, backfilled=is_past)
+                    self._streams.emit(stream, record, capture_us, record.timestamp_ms)
+                    self._newest[symbol] = trade.time
+                    found.add(Outcome.TRADES)
+        return next((outcome for outcome in _OF_TRADES if outcome in found), Outcome.CONTROL)
 
     def _is_missed(self, symbol: str, time: datetime) -> bool:
         """Whether a trade from before the subscription came after those kept: it was missed between connections."""
