@@ -14,6 +14,7 @@ from fluxforge_collector.transfer.plan import Filter
 from fluxforge_collector.transfer.sync import sync
 
 CLOUD_SYNC = "cloud_sync"
+ASSET = dg.AssetKey(["maintenance", CLOUD_SYNC])
 SHOWN_FAILURES = 10
 
 
@@ -21,7 +22,7 @@ def cloud_sync_asset(config: Config) -> dg.AssetsDefinition:
     """The lake's copy; each materialisation says what was copied."""
 
     @dg.asset(
-        key=CLOUD_SYNC,
+        key=ASSET,
         description="The lake's closed files at `sync.remote`: compared by size and checksum, copied, verified.",
         group_name="maintenance",
         owners=OWNERS,
@@ -56,7 +57,7 @@ def cloud_sync_job() -> Any:
     """Materialise the copy."""
     return dg.define_asset_job(
         CLOUD_SYNC,
-        selection=dg.AssetSelection.assets(CLOUD_SYNC),
+        selection=dg.AssetSelection.assets(ASSET),
         executor_def=dg.in_process_executor,
         description="Copies closed files to sync.remote. Started daily; `fluxforge sync upload` does it now.",
         tags={"fluxforge/kind": "maintenance"},

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from fluxforge_assets.definitions import build
-from fluxforge_assets.defs.cloud_sync import CLOUD_SYNC
+from fluxforge_assets.defs.cloud_sync import ASSET, CLOUD_SYNC
 from fluxforge_collector.config.model import Sync
 
 
@@ -21,7 +21,7 @@ def test_it_copies_what_is_closed_and_says_so(config, lake, instance, tmp_path):
     defs = build(config.model_copy(update={"sync": Sync(remote=str(tmp_path / "there"))}))
     for copied in (1, 0):
         assert run(defs, instance).success
-        event = instance.get_latest_materialization_event(dg.AssetKey(CLOUD_SYNC)).asset_materialization
+        event = instance.get_latest_materialization_event(ASSET).asset_materialization
         assert event.metadata["copied"].value == copied
     assert (tmp_path / "there" / "raw" / "quarantine" / "odd").read_bytes() == b"12345"
 
@@ -44,3 +44,10 @@ def test_the_schedule_waits_for_another_side(defs, config, instance):
     with_remote = build(config.model_copy(update={"sync": Sync(remote="s3://there/lake")}))
     schedule = with_remote.get_repository_def().get_schedule_def("daily_cloud_sync")
     assert schedule.evaluate_tick(context).run_requests
+
+
+def test_dagster_can_load_it_beside_everything_else(config):
+    """A job and an asset of one name are refused, but only when the whole location is loaded."""
+    dg.Definitions.validate_loadable(build(config))
+    repository = build(config).get_repository_def()
+    assert CLOUD_SYNC in {job.name for job in repository.get_all_jobs()}
