@@ -68,7 +68,7 @@ def command(
         seed=seed,
         exchanges=_names(exchanges),
         instruments=_names(instruments),
-        speed=_speed(speed),
+        speed=speed_of(speed),
         captures=captures,
         truth_file=truth,
         far_levels=far_levels,
@@ -117,7 +117,8 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _speed(text: str) -> Speed:
+def speed_of(text: str) -> Speed:
+    """The speed that an option names. Raises: ConfigError where it names none."""
     if text == "max":
         return "max"
     try:

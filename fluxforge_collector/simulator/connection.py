@@ -40,6 +40,11 @@ class Connection:
         self._pings = 0
         self._is_released = False
 
+    @property
+    def address(self) -> str:
+        """Host, port and path that the client has dialled."""
+        return self._request.rel_url.raw_path.strip("/")
+
     def put(self, text: str) -> None:
         """Queue one text frame."""
         self._queue.append(text)

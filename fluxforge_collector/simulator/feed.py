@@ -31,6 +31,7 @@ class MarketFeed:
         listings = [find_listing(symbol) for symbol in options.instruments]
         self.wires: list[Wire] = [VENUES[exchange] for exchange in options.exchanges]
         self.is_finished = False
+        self.missed: dict[str, int] = {}
         self._speed = options.speed
         self._delivery = delivery
         self._market = Market(options.seed, options.exchanges, listings, options.far_levels)

@@ -11,6 +11,7 @@ from fluxforge_collector.errors import ConfigError
 from fluxforge_collector.simulator.listing import DEFAULT_SYMBOLS
 from fluxforge_collector.simulator.scenario import Step
 from fluxforge_collector.simulator.venues import VENUES
+from fluxforge_collector.simulator.verbatim import Replay
 
 Speed = float | Literal["max"]
 
@@ -20,7 +21,8 @@ class SimulatorOptions:
     """What to simulate and where to serve it.
 
     `port` 0 takes a free one. `speed` is simulated seconds per second, or `max`: as fast as the clients consume.
-    `captures` are recordings to play instead of the stochastic market; `truth_file` receives the ground truth as
+    `captures` are recordings to play instead of the stochastic market, `replays` what a collector has recorded, up to
+    `replay_from_us` as fast as it is taken; `truth_file` receives the ground truth as
     JSON lines; `truth_limit` bounds the frames remembered in memory. `start_us` is the exchange's clock at the start,
     default now. `in_flight` is how many played frames may be unconsumed at speed `max`. `far_levels` are levels
     a side far off the price, which make snapshots giant. `scenario` are faults and when they happen.
@@ -34,6 +36,8 @@ class SimulatorOptions:
     instruments: tuple[str, ...] = DEFAULT_SYMBOLS
     speed: Speed = 1.0
     captures: tuple[Path, ...] = ()
+    replays: tuple[Replay, ...] = ()
+    replay_from_us: int | None = None
     truth_file: Path | None = None
     truth_limit: int = 200_000
     start_us: int | None = None

@@ -46,6 +46,7 @@ class PlaybackFeed:
     def __init__(self, options: SimulatorOptions, delivery: Delivery) -> None:
         self.wires: list[Wire] = [BINANCE, BINANCEUS]
         self.is_finished = False
+        self.missed: dict[str, int] = {}
         self._options = options
         self._delivery = delivery
         self._recording: Recording = scan(options.captures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import os
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from fluxforge_collector.simulator.faults import MARKET_FAULTS, Fault, parse_fau
 from fluxforge_collector.simulator.feed import MarketFeed
 from fluxforge_collector.simulator.options import SimulatorOptions
 from fluxforge_collector.simulator.playback import PlaybackFeed
+from fluxforge_collector.simulator.replay import ReplayFeed
 from fluxforge_collector.simulator.scenario import Step
 from fluxforge_collector.simulator.truth import FrameTruth, Truth
 from fluxforge_collector.simulator.wire import Wire
@@ -43,7 +45,8 @@ class Simulator:
         self.truth = Truth(options.truth_limit, on_sent)
         self.port = options.port
         self._delivery = Delivery(self.truth)
-        self._feed = (PlaybackFeed if options.captures else MarketFeed)(options, self._delivery)
+        played = ReplayFeed if options.replays else PlaybackFeed
+        self._feed = (played if options.replays or options.captures else MarketFeed)(options, self._delivery)
         self._wires = {host: wire for wire in self._feed.wires for host in wire.hosts}
         self._opened = 0
         self._requests = 0
@@ -79,6 +82,7 @@ class Simulator:
             "connections_opened": self._opened,
             "requests": self._requests,
             "finished": self.is_finished,
+            "missed": self._feed.missed,
             "clock_us": self.current_us,
         }
 
@@ -211,6 +215,10 @@ class Simulator:
                 return web.json_response({"error": "refused"}, status=fault.status, headers=headers)
             await asyncio.sleep(fault.seconds)
         answer = self._feed.rest(wire, "/" + request.match_info.get("path", ""), request.query)
+        if inspect.isawaitable(answer):  # a replay answers when it has come to it
+            answer = await answer
+        if isinstance(answer, web.Response):
+            return answer
         if answer is None:
             return web.json_response({"code": -1121, "msg": f"nothing at {request.path}"}, status=404)
         body = answer if isinstance(answer, bytes) else orjson.dumps(answer)
