@@ -74,7 +74,8 @@ class _Collector:
         runs: dict[Source, asyncio.Task[None]] = {}
         try:
             for source in self._sources:
-                await asyncio.to_thread(_open, source)
+                with structlog.contextvars.bound_contextvars(source=source.name):
+                    await asyncio.to_thread(_open, source)
             heart = self._heart()
             shown = Shown(registry_of(heart.seen), heart.why_not_alive, heart.why_not_ready)
             runs |= {source: asyncio.create_task(self._keep(source)) for source in self._sources}
@@ -90,13 +91,14 @@ class _Collector:
 
     async def _keep(self, source: Source) -> None:
         """Run a source; where it fails, seal what it has and let the others go on."""
+        structlog.contextvars.bind_contextvars(source=source.name)  # of this task alone
         try:
             await source.run()
         except Exception as error:  # whatever it is, the other sources have nothing to do with it
             source.why_failed = str(error)
             self._failures.append(error)
             is_foreseen = isinstance(error, FluxForgeError)
-            log.critical("source failed", source=source.name, why=str(error), exc_info=None if is_foreseen else error)
+            log.critical("source failed", why=str(error), exc_info=None if is_foreseen else error)
             await source.finish()
 
     async def _end(self, runs: dict[Source, asyncio.Task[None]]) -> None:

@@ -66,7 +66,6 @@ class Source:
         self._exchanges: list[Exchange] = []
         self._refused: list[str] = []
         self._is_open = False
-        self._log = log.bind(source=self.name)
 
     def open(self) -> None:
         """Recover what an earlier run left, see since when nothing was collected, and open the first segment.
@@ -147,4 +146,4 @@ class Source:
     def _refuse(self, what: str) -> None:
         self._refused.append(what)
         self._tally.refused.append(what)
-        self._log.error("refused", what=what)
+        log.error("refused", what=what)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
+from operator import neg
 
 from fluxforge_collector.exchanges.coinbase.messages import Level
 
@@ -50,11 +51,10 @@ class BookSide:
     def top(self) -> list[float]:
         """The best levels, price then size in turn. The list is never changed again, and may be had more than once."""
         if self._top is None:
-            keys = self._keys[-self._depth :]
-            self._edge = keys[0] if len(keys) == self._depth else float("-inf")
-            keys.reverse()
+            keys = self._keys[: -self._depth - 1 : -1]
+            self._edge = keys[-1] if len(keys) == self._depth else float("-inf")
             top = [0.0] * (2 * len(keys))
-            top[::2] = keys if self._sign > 0 else [-key for key in keys]
+            top[::2] = keys if self._sign > 0 else map(neg, keys)
             top[1::2] = map(self._sizes.__getitem__, keys)
             self._top = top
         return self._top

@@ -58,7 +58,7 @@ class CoinbaseExchange:
         self._products: dict[str, Product] = {}
         self._loaded_s = float("-inf")
         self._loading = asyncio.Lock()
-        self._log = log.bind(exchange=EXCHANGE, source=EXCHANGE)
+        self._log = log.bind(exchange=EXCHANGE)
 
     async def run(self) -> None:
         """Load the products, then run every feed. Returns only where nothing can be collected any more."""

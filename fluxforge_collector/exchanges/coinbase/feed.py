@@ -81,7 +81,7 @@ class Feed:
         self._still_listed = still_listed
         self._refuse = refuse
         self._watchdog = Watchdog(recorder, settings)
-        self._log = log.bind(exchange=EXCHANGE, source=EXCHANGE)
+        self._log = log.bind(exchange=EXCHANGE)
 
     async def run(self) -> None:
         """Connect again whenever a connection ends."""
