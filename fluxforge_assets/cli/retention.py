@@ -22,16 +22,18 @@ if TYPE_CHECKING:
 def command(*, is_applied: bool, is_json: bool, config: Path | None) -> None:
     """Show what the rules of `retention` would delete, or delete it.
 
-    Rules: keep_raw_days, keep_silver_days, keep_gold_days; without one, everything is kept. Bronze goes only where its
-    silver is stored; manifests and gap ledgers always stay.
+    Rules: keep_raw_days, keep_silver_days, keep_gold_days, keep_frames_days; without one, everything is kept. Bronze
+    goes only where its silver is stored; manifests and gap ledgers always stay.
     """
     from fluxforge_assets.lake.paths import open_lake
     from fluxforge_assets.lake.retention import Expired, delete, expired
+    from fluxforge_collector.config.model import Retention
 
     loaded = load_config(config)
     if not loaded.retention.has_rule:
         if not is_json:
-            click.echo("no rule is set: everything is kept (retention.keep_raw_days, keep_silver_days, keep_gold_days)")
+            names = ", ".join(name for name in Retention.model_fields if name != "keep_run_days")
+            click.echo(f"no rule is set: everything is kept (retention: {names})")
         return
     lake = open_lake(loaded)
     places, files, size = 0, 0, 0

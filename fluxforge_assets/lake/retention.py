@@ -1,7 +1,7 @@
 """What the retention rules name, and deleting it: whole partitions at a time, oldest first.
 
-Silver and gold go by their own rules. Bronze goes only where the silver made from it still stands; its gap ledger and
-its manifests stay, and one day more than the rule says, because the first kept day looks back into it.
+Silver, gold and recorded frames go by their own rules. Bronze goes only where the silver made from it still stands; its
+gap ledger and its manifests stay, and one day more than the rule says, because the first kept day looks back into it.
 """
 
 from __future__ import annotations
@@ -71,6 +71,13 @@ def expired(lake: Lake, rules: Retention, *, now_us: int) -> Iterator[Expired | 
             archive = Archive(lake, source)
             for date in [d for d in archive.dates() if d <= last]:
                 yield from _of_bronze(lake, archive, date, rule)
+    if rules.keep_frames_days is not None:
+        rule = f"keep_frames_days: {rules.keep_frames_days}"
+        last = _last_expired(rules.keep_frames_days, now_us)
+        for source in lake.sources():
+            archive = Archive(lake, source)
+            for date in [d for d in archive.dates() if d <= last]:
+                yield from _of_channel(archive, Channel.FRAMES, date, rule)
 
 
 def delete(lake: Lake, one: Expired) -> None:
@@ -93,15 +100,20 @@ def _of_place(lake: Lake, dataset: Dataset, place: Place, rule: str) -> Expired:
 def _of_bronze(lake: Lake, archive: Archive, date: str, rule: str) -> Iterator[Expired | Kept]:
     """The channels of a date; gaps are not among them."""
     for channel in _SILVER:
-        directory = archive.paths.archive_dir / channel.value / f"date={date}"
-        if not directory.is_dir():
-            continue
-        reason = _why_kept(lake, archive, channel, date)
+        found = list(_of_channel(archive, channel, date, rule))
+        reason = _why_kept(lake, archive, channel, date) if found else None
         if reason is not None:
             yield Kept(f"bronze/{channel.value}", date, rule, reason)
         else:
-            lock = landing_lock(archive.source)
-            yield Expired(f"bronze/{channel.value}", date, rule, directory, lock, *_weight(directory))
+            yield from found
+
+
+def _of_channel(archive: Archive, channel: Channel, date: str, rule: str) -> Iterator[Expired]:
+    """A channel's date, where anything of it stands."""
+    directory = archive.paths.archive_dir / channel.value / f"date={date}"
+    if directory.is_dir():
+        lock = landing_lock(archive.source)
+        yield Expired(f"bronze/{channel.value}", date, rule, directory, lock, *_weight(directory))
 
 
 def _why_kept(lake: Lake, archive: Archive, channel: Channel, date: str) -> str | None:

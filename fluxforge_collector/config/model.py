@@ -236,12 +236,14 @@ class Retention(Section):
     keep_raw_days: int | None = Field(None, ge=1, description="days of bronze that can be computed from again")
     keep_silver_days: int | None = Field(None, ge=1, description="days of silver")
     keep_gold_days: int | None = Field(None, ge=1, description="days of gold")
+    keep_frames_days: int | None = Field(None, ge=1, description="days of recorded frames")
     keep_run_days: int = Field(1, ge=0, description="days a superseded Dagster run stays to be looked at")
 
     @property
     def has_rule(self) -> bool:
         """Whether anything of the lake is ever deleted."""
-        return any(days is not None for days in (self.keep_raw_days, self.keep_silver_days, self.keep_gold_days))
+        rules = (self.keep_raw_days, self.keep_silver_days, self.keep_gold_days, self.keep_frames_days)
+        return any(days is not None for days in rules)
 
     @model_validator(mode="after")
     def _raw_goes_first(self) -> Self:

@@ -10,8 +10,9 @@ from fluxforge_assets.lake.compaction import Selection, compact
 from fluxforge_assets.lake.coverage import coverages
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.reading import Wanted, open_asset, open_path
+from fluxforge_assets.lake.retention import delete, expired
 from fluxforge_assets.lake.update import update
-from fluxforge_collector.config.model import Compaction
+from fluxforge_collector.config.model import Compaction, Retention
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import EVERY_SYMBOL, Channel, Direction, FrameRecord, GapReason, GapRecord
 
@@ -58,3 +59,14 @@ def test_they_can_be_read_and_stay_as_they_are(landed):
     assert rows["text"].to_list() == [f'{{"n":{n}}}' for n in range(400) if n % 3]
     lost = open_asset(landed, "bronze/gaps", Wanted()).collect()
     assert ("okx", EVERY_SYMBOL, "frames", 3) in lost.select("exchange", "symbol", "channel", "lost").rows()
+
+
+def test_they_go_by_their_own_rule(landed):
+    rules = Retention(keep_frames_days=2)
+    assert rules.has_rule
+    assert list(expired(landed, rules, now_us=NOON_US + 2 * 86_400 * SECOND)) == []
+    (one,) = expired(landed, rules, now_us=NOON_US + 3 * 86_400 * SECOND)
+    assert (one.what, one.partition, one.rule) == ("bronze/frames", DAY, "keep_frames_days: 2")
+    delete(landed, one)
+    assert not list(landed.raw.glob("archive/ccxt/frames/date=*/*"))
+    assert open_asset(landed, "bronze/trades", Wanted()).collect().height
