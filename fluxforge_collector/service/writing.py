@@ -20,6 +20,7 @@ from fluxforge_collector.segments.writer import SegmentWriter
 log = structlog.get_logger()
 
 _BATCH = 5000
+_LONGEST_WAIT_S = 5.0
 
 
 class Writing:
@@ -84,7 +85,8 @@ class Writing:
 
     async def _persist(self, action: Callable[[], Any], durations: Durations) -> Any:
         """Run a blocking call of the writer until the disk takes it; never two at once, even when cancelled."""
-        backoff = Backoff()
+        # asking a disk again costs nothing, and each second it waits for may cost records
+        backoff = Backoff(cap_s=_LONGEST_WAIT_S)
         while True:
             self._moved_s = began_s = self._clock.monotonic()
             call = asyncio.ensure_future(asyncio.to_thread(action))
