@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import random
+import re
+import time
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from math import isfinite
 
 from ccxt.base.errors import (
     ArgumentsRequired,
     AuthenticationError,
     BadSymbol,
     DDoSProtection,
+    ExchangeError,
+    ExchangeNotAvailable,
     NotSupported,
     RateLimitExceeded,
 )
 
+LONGEST_WAIT_S = 3600.0
+_REFUSAL = re.compile(r"\b(418|429|503)\b|too many requests|rate limit", re.IGNORECASE)
 PERMANENT = (ArgumentsRequired, AuthenticationError, BadSymbol, NotSupported)
 
 
@@ -54,13 +62,32 @@ def is_permanent(error: BaseException) -> bool:
 
 def retry_after_s(error: BaseException, headers: Mapping[str, str] | None) -> float:
     """The wait in seconds an exchange asked for with its refusal; 0 where it asked for none."""
-    return asked_wait_s(headers) if isinstance(error, DDoSProtection | RateLimitExceeded) else 0.0
+    return asked_wait_s(headers) if is_refusal(error) else 0.0
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an exchange would not answer for now: too many requests, or not available.
+
+    Coinbase's refusals reach us as plain errors, of which only the text tells.
+    """
+    if isinstance(error, DDoSProtection | RateLimitExceeded | ExchangeNotAvailable):
+        return True
+    return isinstance(error, ExchangeError) and _REFUSAL.search(str(error)) is not None
 
 
 def asked_wait_s(headers: Mapping[str, str] | None) -> float:
     """The wait in seconds that the headers of a refusal ask for; 0 where they ask for none."""
     asked = next((v for k, v in (headers or {}).items() if k.lower() == "retry-after"), "0")
     try:
-        return max(0.0, float(asked))
+        seconds = float(asked)
+    except ValueError:
+        seconds = _seconds_until(asked)
+    return min(max(0.0, seconds), LONGEST_WAIT_S) if isfinite(seconds) else 0.0
+
+
+def _seconds_until(date: str) -> float:
+    """Seconds until an HTTP date; 0 for what is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time()
     except ValueError:
         return 0.0

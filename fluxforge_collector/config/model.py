@@ -143,6 +143,9 @@ class Exchange(Asked):
     """One exchange collected through ccxt."""
 
     streams_per_connection: int = Field(50, ge=1, description="symbols per ccxt instance")
+    subscriptions_per_second: float = Field(
+        5.0, gt=0, le=1000, description="subscribing calls a second, of all connections together"
+    )
     backfill_trades: bool = Field(default=True, description="fetch trades again over REST after a gap")
     options: dict[str, Any] = Field(default_factory=dict, description="passed to ccxt as its options")
     credentials: Credentials = Credentials()

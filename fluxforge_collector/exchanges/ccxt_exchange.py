@@ -20,6 +20,7 @@ from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.frames import frames_of
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.normalise import contract_of
+from fluxforge_collector.exchanges.pace import Pace
 from fluxforge_collector.exchanges.recorder import Recorder
 from fluxforge_collector.exchanges.surroundings import Ends, Market, Start
 from fluxforge_collector.exchanges.tap import require_internals, tapped
@@ -79,6 +80,7 @@ class CcxtExchange:
         self._frames = frames_of(exchange, settings, settings.credentials, ends)
         self._recorders: set[Recorder] = set()
         self._is_loaded = False
+        self._pace = Pace(settings.subscriptions_per_second)
         self._log = log.bind(exchange=exchange)
 
     async def run(self) -> None:
@@ -154,6 +156,7 @@ class CcxtExchange:
                 groups(streams, exchange.markets),
                 settings=self._settings,
                 refuse=self._refuse,
+                pace=self._pace,
                 history=dialect_of(self._id).history if self._has_backfill(exchange) else None,
             )
             self._recorders.add(recorder)

@@ -13,6 +13,7 @@ from ccxt.base.errors import NetworkError
 from fluxforge_collector.config.model import Exchange
 from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.pace import Pace
 from fluxforge_collector.exchanges.recorder import Recorder
 from fluxforge_collector.exchanges.tap import WANTED, SilenceError
 from fluxforge_collector.exchanges.trade_backfill import TradeBackfill
@@ -45,6 +46,7 @@ class Feed:
     """Keeps `groups` of streams open: each group is one channel's symbols that one plural call may hold.
 
     `refuse` is told once of each stream that can never be had. With `history`, trades are fetched again after a gap.
+    `pace` is that of all feeds of the exchange together.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Feed:
         *,
         settings: Exchange,
         refuse: Callable[[str], None],
+        pace: Pace | None = None,
         history: History | None = None,
     ) -> None:
         self._exchange = exchange
@@ -64,6 +67,7 @@ class Feed:
         self._singly = dialect_of(recorder.exchange).singly
         self._watchdog = Watchdog(recorder, settings)
         self._history = history
+        self._pace = pace or Pace(settings.subscriptions_per_second)
         self._log = log.bind(exchange=recorder.exchange)
 
     async def run(self) -> None:
@@ -106,6 +110,7 @@ class Feed:
         call, backoff = getattr(self._exchange, method), Backoff()
         loop = asyncio.get_running_loop()
         while True:
+            await self._pace.slot()
             began = loop.time()
             try:
                 # never with a limit: ccxt would cut the live book to it, which corrupts diff feeds
@@ -165,3 +170,5 @@ class Feed:
                 why = self._watchdog.silence(connection)
                 if why is not None:
                     client.on_error(SilenceError(why))
+            for stream in self._watchdog.undelivered():
+                self._log.error("asked and not delivered", channel=stream.channel, symbol=stream.symbol)

@@ -95,6 +95,17 @@ class Connections:
         """Seconds since a connection last brought data."""
         return self._ends.clock.monotonic() - connection.data_s
 
+    def is_whole(self, stream: Stream) -> bool:
+        """Whether a stream flows, as far as is known."""
+        return self._streams.is_whole(stream)
+
+    def undelivered(self, patience_s: float) -> list[Stream]:
+        """Streams that were asked for so long ago and never brought anything: they have a gap until they do.
+
+        Trades may rightly pause once their subscription stands.
+        """
+        return self._streams.undelivered(patience_s)
+
     def silent_s(self, stream: Stream) -> float:
         """Seconds since a stream last brought a record, or was last asked for."""
         return self._streams.silent_s(stream)

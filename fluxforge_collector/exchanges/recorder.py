@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from fluxforge_collector.errors import DataError
 from fluxforge_collector.exchanges.connections import Connections
 from fluxforge_collector.exchanges.dialects import Acknowledgement, Dialect
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.missing_trades import Found, Missing
 from fluxforge_collector.exchanges.normalise import Stamp, book_record, ticker_record, trade_record
+from fluxforge_collector.exchanges.sound import is_sound
+from fluxforge_collector.exchanges.streams import UNSOUND
 from fluxforge_collector.exchanges.surroundings import Connection, Ends, Market, Start
 from fluxforge_collector.metrics import Outcome
 from fluxforge_collector.records import Channel, GapReason, TradeRecord
@@ -196,7 +199,10 @@ class Recorder(Connections):
     # what ccxt makes of a frame
 
     def book(self, connection: Connection, book: Any, message_hash: str) -> None:
-        """A state of ccxt's live book. The same state may come under several names: the first one counts."""
+        """A state of ccxt's live book. The same state may come under several names: the first one counts.
+
+        Raises: DataError for numbers that cannot be: ccxt builds on them, so its connection is of no more use.
+        """
         frame = self._frame
         symbol = self._asked(Channel.ORDERBOOK, book["symbol"])
         if symbol is None:
@@ -218,7 +224,8 @@ class Recorder(Connections):
         contract = self._markets[symbol].contract
         stamp = self._stamp(connection)
         record = book_record(book, self.exchange, symbol, stamp, nonce=nonce, depth=self._depth, contract=contract)
-        self._streams.emit(Stream(Channel.ORDERBOOK, symbol), record, record.capture_us, record.timestamp_ms)
+        if not self._streams.emit(Stream(Channel.ORDERBOOK, symbol), record, record.capture_us, record.timestamp_ms):
+            raise DataError(f"{symbol}: {UNSOUND}")
         seen.nonce, seen.is_synced = nonce, True
 
     def _id_of_update(self, symbol: str) -> int | None:
@@ -237,7 +244,9 @@ class Recorder(Connections):
             self._reject(Outcome.DUPLICATE)
             return
         record = self._trade_record(trade, symbol, self._stamp(connection))
-        self._streams.emit(stream, record, record.capture_us, record.timestamp_ms)
+        if not self._streams.emit(stream, record, record.capture_us, record.timestamp_ms):
+            self._reject(Outcome.BAD_FRAME)
+            return
         if self._streams.missing and trade_id is not None:
             self._streams.note(stream, trade)
         if self._frame is not None:
@@ -258,7 +267,9 @@ class Recorder(Connections):
         records = []
         for trade, capture_us in found.trades:
             stamp = Stamp(wall_ms, capture_us, self._ends.next_seq(), NO_CONNECTION)
-            records.append(self._trade_record(trade, symbol, stamp)._replace(backfilled=True))
+            record = self._trade_record(trade, symbol, stamp)._replace(backfilled=True)
+            if is_sound(record):
+                records.append(record)
         self._streams.restore(missing, records, found)
 
     def ticker(self, connection: Connection, ticker: Mapping[str, Any]) -> None:

@@ -6,12 +6,18 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import structlog
+
 from fluxforge_collector.exchanges.gaps import Gap, GapLedger, Stream
 from fluxforge_collector.exchanges.missing_trades import Found, Missing
+from fluxforge_collector.exchanges.sound import is_sound, sound_ticker
 from fluxforge_collector.exchanges.surroundings import Ends, Start
 from fluxforge_collector.exchanges.trade_pages import Trade
-from fluxforge_collector.records import Channel, GapReason, Record, TradeRecord
+from fluxforge_collector.records import Channel, GapReason, Record, TickerRecord, TradeRecord
 
+log = structlog.get_logger()
+
+UNSOUND = "a price or size that is not finite and above zero"
 _REMEMBERED_TRADES = 1000
 _LONGEST_FETCH_US = 3_600_000_000
 """Trades of a longer gap are not fetched again: silver looks back as far for a trade that comes twice."""
@@ -53,6 +59,7 @@ class Streams:
         self._exchange = exchange
         self._ends = ends
         self._start = start
+        self._born_s = ends.clock.monotonic()
         self._gaps = GapLedger()
         self._has_backfill = has_backfill
         self._broken: dict[Stream, Missing] = {}
@@ -76,11 +83,19 @@ class Streams:
         """Whether any stream is not whole now."""
         return bool(self._gaps)
 
-    def emit(self, stream: Stream, record: Record, capture_us: int, timestamp_ms: int | None) -> None:
-        """Hand on a record of a stream, which is whole again with it."""
+    def emit(self, stream: Stream, record: Record, capture_us: int, timestamp_ms: int | None) -> bool:
+        """Hand on a record of a stream, which is whole again with it; False, and a gap, where its numbers cannot be."""
+        seen, tally = self._seen[stream], self._ends.tally
+        if isinstance(record, TickerRecord):
+            record = sound_ticker(record)
+        elif not is_sound(record):
+            log.warning(
+                "record not kept", exchange=self._exchange, channel=stream.channel, symbol=stream.symbol, why=UNSOUND
+            )
+            self.open_gap(stream, seen.last_us or capture_us, GapReason.BAD_FRAME, UNSOUND)
+            return False
         if stream in self._gaps:
             self.close_gap(stream, capture_us)
-        seen, tally = self._seen[stream], self._ends.tally
         seen.last_us, seen.seen_s = capture_us, self._ends.clock.monotonic()
         tally.records[self._exchange, stream.channel] += 1
         tally.last_us[self._exchange, stream.symbol, stream.channel] = capture_us
@@ -89,6 +104,21 @@ class Streams:
         if isinstance(record, TradeRecord):
             seen.last_trade = record
         self._ends.emit(record)
+        return True
+
+    def is_whole(self, stream: Stream) -> bool:
+        """Whether a stream flows, as far as is known."""
+        return stream not in self._gaps
+
+    def undelivered(self, patience_s: float) -> list[Stream]:
+        """Streams without any record so long after the start; the gap of each goes on."""
+        if self._ends.clock.monotonic() - self._born_s < patience_s:
+            return []
+        found = [stream for stream, seen in self._seen.items() if seen.last_us is None]
+        found = [stream for stream in found if stream.channel is not Channel.TRADES or stream in self._gaps]
+        for stream in found:
+            self.open_gap(stream, self._start.since_us, GapReason.STALE, "asked for and never delivered")
+        return found
 
     def note(self, stream: Stream, trade: Trade) -> None:
         """A trade was recorded: what is fetched again for its stream ends before it."""

@@ -18,6 +18,7 @@ class Watchdog:
         self._connections = connections
         self._settings = settings
         self._patience: dict[str | Stream, int] = {}
+        self._reported: set[Stream] = set()
 
     @property
     def interval_s(self) -> float:
@@ -27,7 +28,7 @@ class Watchdog:
     def silence(self, connection: Connection) -> str | None:
         """Why a connection is to be replaced; None where it is well.
 
-        Trades may rightly pause, so a connection of trades alone is left to whoever pings it.
+        Trades may rightly pause: a connection of trades alone is left to whoever pings it, once a subscription stands.
         """
         connections, settings = self._connections, self._settings
         watched = [stream for stream in connection.streams if stream.channel is not Channel.TRADES]
@@ -40,7 +41,18 @@ class Watchdog:
             silent_s = connections.silent_s(stream)
             if self._is_too_quiet(stream, silent_s, settings.stale_after_seconds, age_s):
                 return f"no order book of {stream.symbol} for {silent_s:.0f} s"
+        is_unanswered = not watched and not any(map(connections.is_whole, connection.streams))
+        patience_s = settings.stale_after_seconds
+        if connection.streams and is_unanswered and self._is_too_quiet(connection.url, age_s, patience_s, age_s):
+            return f"no answer to a subscription for {age_s:.0f} s"
         return None
+
+    def undelivered(self) -> list[Stream]:
+        """Streams asked for that have brought nothing in twice the time a book may be silent; each is told of once."""
+        found = self._connections.undelivered(2 * self._settings.stale_after_seconds)
+        fresh = [stream for stream in found if stream not in self._reported]
+        self._reported.update(fresh)
+        return fresh
 
     def _is_too_quiet(self, what: str | Stream, quiet_s: float, base_s: float, age_s: float) -> bool:
         """Whether a silence is too long."""

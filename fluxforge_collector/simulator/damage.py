@@ -9,6 +9,8 @@ import orjson
 
 from fluxforge_collector.simulator.faults import Fault
 
+_DEPTH = 100_000
+_PRICE = re.compile(r"""((?:\[|"(?:p|px|price|price_level|b|a)":\[?\[?))("?-?\d[\d.]*"?)(?=[,\]}])(?!,"0(?:\.0*)?")""")
 _CHECKSUM = re.compile(r'("checksum":)(-?\d+)')
 
 
@@ -25,6 +27,12 @@ def damaged(text: str, fault: Fault, refusal: str) -> list[str]:
             texts = [refusal, text]
         case "checksum":
             texts = [_CHECKSUM.sub(lambda match: f"{match[1]}{int(match[2]) ^ 1}", text)]
+        case "price":
+            texts = [_PRICE.sub(lambda match: f'{match[1]}"{fault.field or "NaN"}"', text, count=1)]
+        case "deep":
+            texts = ["[" * _DEPTH + "]" * _DEPTH, text]
+        case "oversize":
+            texts = [f'{{"padding":"{"x" * (12 << 20)}"}}', text]
         case "duplicate":
             texts = [text, text]
         case _:

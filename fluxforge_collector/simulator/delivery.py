@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from fluxforge_collector.simulator.connection import Connection
 from fluxforge_collector.simulator.damage import damaged
-from fluxforge_collector.simulator.faults import FRAME_FAULTS, REST_FAULTS, Fault, FaultPlan
+from fluxforge_collector.simulator.faults import FRAME_FAULTS, REST_FAULTS, SOCKET_FAULTS, Fault, FaultPlan
 from fluxforge_collector.simulator.truth import Truth, truth_of
 from fluxforge_collector.simulator.wire import Frame
 
@@ -21,6 +21,7 @@ class Delivery:
         self.truth = truth
         self.connections: list[Connection] = []
         self.requests = FaultPlan()
+        self.handshakes = FaultPlan()
         self._frames = FaultPlan()
         self._held: dict[_Stream, list[tuple[Connection, str]]] = {}
 
@@ -31,6 +32,9 @@ class Delivery:
             return 0
         if fault.kind in REST_FAULTS:
             self.requests.add(fault)
+            return 0
+        if fault.kind in SOCKET_FAULTS:
+            self.handshakes.add(fault)
             return 0
         touched = [c for c in self.connections if fault.exchange in {None, c.wire.exchange}]
         for connection in touched:

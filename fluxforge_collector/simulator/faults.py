@@ -15,6 +15,9 @@ FRAME_FAULTS = {
     "missing_field": "`field` is missing, or else the last key of the frame's innermost object",
     "error_frame": "the venue's error frame comes before the frame",
     "checksum": "the frame's checksum is wrong",
+    "price": "the first price of the frame, of no deleted level, is `field` instead: NaN unless given, -1 or 1e999",
+    "deep": "a frame of 100,000 nested lists comes before it",
+    "oversize": "a frame of 12 MiB comes before it",
     "duplicate": "the frame is sent twice",
     "reorder": "the frame comes after the next one of its stream",
     "delay": "the frame, and all behind it on its connections, come `seconds` late",
@@ -30,13 +33,17 @@ REST_FAULTS = {
     "slow_rest": "answered `seconds` late",
     "rest_error": "answered with status `code` (429), and Retry-After where `retry_after` is given",
 }
+SOCKET_FAULTS = {
+    "slow_socket": "the handshake is answered `seconds` late",
+    "refuse_socket": "refused with status `code` (429), and Retry-After where `retry_after` is given",
+}
 MARKET_FAULTS = {
     "gap": "the venue's sequence jumps by `count` though no frame is lost",
     "clock_skew": "the exchange's clock jumps by `seconds`, which may be negative",
     "delist": "`symbol` is no longer listed; nothing more comes of it",
     "restart": "the server goes away and is back on its port after `seconds`",
 }
-KINDS = FRAME_FAULTS | CONNECTION_FAULTS | REST_FAULTS | MARKET_FAULTS
+KINDS = FRAME_FAULTS | CONNECTION_FAULTS | REST_FAULTS | SOCKET_FAULTS | MARKET_FAULTS
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Fault:
             raise ConfigError(f"a fault cannot last {self.seconds} seconds", "use 0 or more")
         if self.kind == "close" and not 1000 <= self.close_code <= 4999:
             raise ConfigError(f"{self.code} is no close code", "use one such as 1001, 1012 or 4000")
-        if self.kind == "rest_error" and not 400 <= self.status <= 599:
+        if self.kind in {"rest_error", "refuse_socket"} and not 400 <= self.status <= 599:
             raise ConfigError(f"{self.code} is no HTTP error", "use one such as 418, 429 or 503")
 
     @property
@@ -82,7 +89,7 @@ class Fault:
 
     @property
     def status(self) -> int:
-        """The HTTP status of `rest_error`."""
+        """The HTTP status of `rest_error` and `refuse_socket`."""
         return 429 if self.code is None else self.code
 
 

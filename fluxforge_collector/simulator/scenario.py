@@ -11,10 +11,26 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fluxforge_collector.config.load import read_file
 from fluxforge_collector.errors import ConfigError
-from fluxforge_collector.simulator.faults import CONNECTION_FAULTS, FRAME_FAULTS, KINDS, REST_FAULTS, Fault, problems
+from fluxforge_collector.simulator.faults import (
+    CONNECTION_FAULTS,
+    FRAME_FAULTS,
+    KINDS,
+    REST_FAULTS,
+    SOCKET_FAULTS,
+    Fault,
+    problems,
+)
 
 _EVERY_S = 4.0  # between two faults of a soak, on average
-_LASTS_S = {"delay": 2.0, "silence": 20.0, "mute": 20.0, "half_open": 20.0, "slow_rest": 3.0, "restart": 3.0}
+_LASTS_S = {
+    "delay": 2.0,
+    "silence": 20.0,
+    "mute": 20.0,
+    "half_open": 20.0,
+    "slow_rest": 3.0,
+    "slow_socket": 3.0,
+    "restart": 3.0,
+}
 _CHANNELS = ("orderbook", "trades", "ticker")
 
 
@@ -73,7 +89,9 @@ def draw_soak(
     """
     rng = random.Random(f"{seed}:soak")  # noqa: S311 - faults, not secrets
     kinds = sorted(
-        {*FRAME_FAULTS, *CONNECTION_FAULTS, *REST_FAULTS, "restart"} if is_played else set(KINDS) - {"delist"}
+        {*FRAME_FAULTS, *CONNECTION_FAULTS, *REST_FAULTS, *SOCKET_FAULTS, "restart"}
+        if is_played
+        else set(KINDS) - {"delist"}
     )
     return tuple(_draw(rng, at_s, rng.choice(kinds), exchanges, symbols) for at_s in _times(rng, seconds))
 
@@ -92,6 +110,7 @@ def _draw(rng: random.Random, at_s: float, kind: str, exchanges: tuple[str, ...]
     if kind == "clock_skew":
         seconds = round(rng.uniform(-2, 2), 1)
     code = {"close": rng.choice((1000, 1001, 1011, 1012)), "rest_error": rng.choice((418, 429, 503))}.get(kind)
+    code = rng.choice((429, 503)) if kind == "refuse_socket" else code
     return Step(
         kind,
         exchange=rng.choice(exchanges),
@@ -100,6 +119,6 @@ def _draw(rng: random.Random, at_s: float, kind: str, exchanges: tuple[str, ...]
         count=rng.randint(1, 3),
         code=code,
         seconds=seconds,
-        retry_after=rng.randint(1, 3) if kind == "rest_error" else None,
+        retry_after=rng.randint(1, 3) if kind in {"rest_error", "refuse_socket"} else None,
         at_s=at_s,
     )

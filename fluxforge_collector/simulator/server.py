@@ -16,7 +16,7 @@ from aiohttp import WSMsgType, web
 from fluxforge_collector.errors import ConfigError, FluxForgeError
 from fluxforge_collector.simulator.connection import Connection
 from fluxforge_collector.simulator.delivery import Delivery
-from fluxforge_collector.simulator.faults import MARKET_FAULTS, Fault, parse_fault
+from fluxforge_collector.simulator.faults import MARKET_FAULTS, Fault, FaultPlan, parse_fault
 from fluxforge_collector.simulator.feed import MarketFeed
 from fluxforge_collector.simulator.options import SimulatorOptions
 from fluxforge_collector.simulator.playback import PlaybackFeed
@@ -205,15 +205,12 @@ class Simulator:
         if wire is None:
             return web.json_response({"error": f"no simulated exchange at {host}"}, status=404)
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await self._talk(request, wire)
+            refused = await self._suffer(self._delivery.handshakes, wire)
+            return refused or await self._talk(request, wire)
         self._requests += 1
-        fault = self._delivery.requests.take(wire.exchange)
-        if fault is not None:
-            self.truth.faults[fault.kind] += 1
-            if fault.kind == "rest_error":
-                headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-                return web.json_response({"error": "refused"}, status=fault.status, headers=headers)
-            await asyncio.sleep(fault.seconds)
+        refused = await self._suffer(self._delivery.requests, wire)
+        if refused is not None:
+            return refused
         answer = self._feed.rest(wire, "/" + request.match_info.get("path", ""), request.query)
         if inspect.isawaitable(answer):  # a replay answers when it has come to it
             answer = await answer
@@ -223,6 +220,18 @@ class Simulator:
             return web.json_response({"code": -1121, "msg": f"nothing at {request.path}"}, status=404)
         body = answer if isinstance(answer, bytes) else orjson.dumps(answer)
         return web.Response(body=body, content_type="application/json")
+
+    async def _suffer(self, plan: FaultPlan, wire: Wire) -> web.Response | None:
+        """Let the fault that waits for this request happen. Returns: the refusal, where it is one."""
+        fault = plan.take(wire.exchange)
+        if fault is None:
+            return None
+        self.truth.faults[fault.kind] += 1
+        if fault.kind in {"rest_error", "refuse_socket"}:
+            headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+            return web.json_response({"error": "refused"}, status=fault.status, headers=headers)
+        await asyncio.sleep(fault.seconds)
+        return None
 
     async def _talk(self, request: web.Request, wire: Wire) -> web.StreamResponse:
         ws = web.WebSocketResponse(autoping=False, max_msg_size=0, timeout=1.0)

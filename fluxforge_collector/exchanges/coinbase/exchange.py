@@ -15,12 +15,12 @@ from fluxforge_collector.exchanges.asked import shards, streams_of, unknown_symb
 from fluxforge_collector.exchanges.coinbase import feed, products
 from fluxforge_collector.exchanges.coinbase.feed import CHANNELS_OPENED, Access, Feed
 from fluxforge_collector.exchanges.coinbase.mapping import EXCHANGE
-from fluxforge_collector.exchanges.coinbase.pace import Pace
 from fluxforge_collector.exchanges.coinbase.products import Product, doubled, read_products
 from fluxforge_collector.exchanges.coinbase.recorder import CoinbaseRecorder
 from fluxforge_collector.exchanges.coinbase.signing import Sign
 from fluxforge_collector.exchanges.frames import frames_of
 from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.pace import Pace
 from fluxforge_collector.exchanges.surroundings import Ends, Start
 from fluxforge_collector.reconnect import Backoff, asked_wait_s
 from fluxforge_collector.records import GapReason

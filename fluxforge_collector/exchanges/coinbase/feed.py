@@ -14,11 +14,11 @@ import structlog
 from fluxforge_collector.config.model import Coinbase
 from fluxforge_collector.exchanges.coinbase.mapping import EXCHANGE
 from fluxforge_collector.exchanges.coinbase.messages import subscription
-from fluxforge_collector.exchanges.coinbase.pace import Pace
 from fluxforge_collector.exchanges.coinbase.products import Product
 from fluxforge_collector.exchanges.coinbase.recorder import CHANNELS, Break, CoinbaseRecorder, Session
 from fluxforge_collector.exchanges.frames import Frames
 from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.pace import Pace
 from fluxforge_collector.exchanges.watchdog import Watchdog
 from fluxforge_collector.reconnect import Backoff, asked_wait_s
 from fluxforge_collector.records import GapReason
@@ -186,6 +186,8 @@ class Feed:
             why = self._watchdog.silence(session.connection) or self._why_late(session)
             if why is not None:
                 return Break(GapReason.STALE, why)
+            for stream in self._watchdog.undelivered():
+                self._log.error("asked and not delivered", channel=stream.channel, symbol=stream.symbol)
 
     def _subscriptions(self) -> list[tuple[str, list[str]]]:
         """Coinbase's channels and the products to ask for on each."""

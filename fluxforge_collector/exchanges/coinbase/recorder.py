@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from fluxforge_collector.errors import DataError
 from fluxforge_collector.exchanges.coinbase.book import OrderBook
 from fluxforge_collector.exchanges.coinbase.mapping import EXCHANGE, milliseconds, ticker_record, trade_record
 from fluxforge_collector.exchanges.coinbase.messages import (
@@ -23,6 +24,7 @@ from fluxforge_collector.exchanges.coinbase.products import Product
 from fluxforge_collector.exchanges.connections import Connections
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.normalise import Stamp
+from fluxforge_collector.exchanges.streams import UNSOUND
 from fluxforge_collector.exchanges.surroundings import Connection, Ends, Start
 from fluxforge_collector.metrics import Outcome
 from fluxforge_collector.records import BookRecord, Channel, GapReason
@@ -31,7 +33,7 @@ CHANNELS = {Channel.ORDERBOOK: "level2", Channel.TRADES: "market_trades", Channe
 """Coinbase's names of the channels, as they are subscribed to."""
 
 
-_OF_TRADES = (Outcome.TRADES, Outcome.DUPLICATE, Outcome.NOT_ASKED)
+_OF_TRADES = (Outcome.TRADES, Outcome.BAD_FRAME, Outcome.DUPLICATE, Outcome.NOT_ASKED)
 
 
 class Break(NamedTuple):
@@ -145,7 +147,8 @@ class CoinbaseRecorder(Connections):
                 self._ends.next_seq(),
                 ordinal,
             )
-            self._streams.emit(stream, record, capture_us, timestamp_ms)
+            if not self._streams.emit(stream, record, capture_us, timestamp_ms):
+                raise DataError(f"{symbol}: {UNSOUND}")
             outcome = Outcome.STATES
         return outcome
 
@@ -165,9 +168,9 @@ class CoinbaseRecorder(Connections):
                 else:
                     stamp = Stamp(wall_ms, capture_us, self._ends.next_seq(), session.connection.ordinal)
                     record = trade_record(trade, symbol, stamp, backfilled=is_past)
-                    self._streams.emit(stream, record, capture_us, record.timestamp_ms)
+                    is_kept = self._streams.emit(stream, record, capture_us, record.timestamp_ms)
                     self._newest[symbol] = trade.time
-                    found.add(Outcome.TRADES)
+                    found.add(Outcome.TRADES if is_kept else Outcome.BAD_FRAME)
         return next((outcome for outcome in _OF_TRADES if outcome in found), Outcome.CONTROL)
 
     def _is_missed(self, symbol: str, time: datetime) -> bool:

@@ -160,9 +160,10 @@ def test_one_state_under_two_names_is_one_record_and_two_states_in_a_frame_are_t
     assert [book.nonce for book in bench.of(BookRecord)] == [1, 2, 3]
 
 
-def test_a_book_that_was_not_asked_for_is_counted():
+@pytest.mark.parametrize("symbol", ["ETH/USDT", "../../etc/x", "", "BTC/USDT\0"])
+def test_a_book_that_was_not_asked_for_is_counted(symbol):
     bench = Bench()
-    bench.frame({}, bench.state(1, symbol="ETH/USDT"))
+    bench.frame({}, bench.state(1, symbol=symbol))
     assert bench.outcomes() == {"not_asked": 1}
     assert bench.out == []
 
@@ -351,3 +352,29 @@ def test_an_open_gap_is_told_of_before_it_ends():
     books = [gap for gap in bench.of(GapRecord) if gap.channel == "orderbook"]
     assert [gap.gap_start_us for gap in books] == [start, start + 60_000_000, start + 120_000_000]
     assert [gap.gap_end_us for gap in books] == [start + 60_000_000, start + 120_000_000, bench.clock.us]
+
+
+def test_what_was_asked_for_and_never_came_is_told_of_and_is_a_gap():
+    bench = Bench()
+    start = bench.clock.us
+    bench.frame({"result": None, "id": 0})
+    bench.update(8, 10)
+    assert bench.recorder.undelivered(60) == []
+    bench.clock.us += 61_000_000
+    assert bench.recorder.undelivered(60) == [TICKER], "trades may pause once their subscription stands"
+    bench.recorder.stop()
+    (gap,) = bench.of(GapRecord)
+    assert (gap.channel, gap.reason, gap.gap_start_us) == ("ticker", GapReason.STALE, start)
+
+
+def test_a_trade_whose_price_cannot_be_is_left_out_and_is_a_gap():
+    bench = Bench()
+    bench.frame({"result": None, "id": 0})
+    bench.frame({}, lambda c: bench.recorder.trade(c, trade("1")))
+    before = bench.clock.us
+    bench.frame({}, lambda c: bench.recorder.trade(c, trade("2") | {"price": float("nan")}))
+    bench.frame({}, lambda c: bench.recorder.trade(c, trade("3")))
+    assert [t.trade_id for t in bench.of(TradeRecord)] == ["1", "3"]
+    (gap,) = bench.of(GapRecord)
+    assert (gap.reason, gap.gap_start_us, gap.gap_end_us) == (GapReason.BAD_FRAME, before, bench.clock.us)
+    assert bench.outcomes()["bad_frame"] == 1

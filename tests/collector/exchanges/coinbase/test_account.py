@@ -8,7 +8,7 @@ from support.account import settle_lake
 
 from fluxforge_collector.metrics import Outcome
 from fluxforge_collector.simulator import Fault, Simulator, SimulatorOptions
-from fluxforge_collector.simulator.faults import FRAME_FAULTS, KINDS, REST_FAULTS
+from fluxforge_collector.simulator.faults import FRAME_FAULTS, KINDS, REST_FAULTS, SOCKET_FAULTS
 
 SYMBOLS = ("BTC/USD", "ETH/USD")
 STRUCK, DELISTED = SYMBOLS
@@ -29,7 +29,8 @@ TOGETHER = {
     "frames that are wrong": ("malformed", "missing_field", "error_frame", "checksum", "gap"),
     "connections that end": ("close", "abort", "restart"),
     "connections that say nothing": ("silence", "mute", "half_open"),
-    "what is no frame": ("slow_rest", "rest_error", "clock_skew", "delist"),
+    "frames that mean harm": ("price", "deep", "oversize"),
+    "what is no frame": ("slow_rest", "rest_error", "slow_socket", "refuse_socket", "clock_skew", "delist"),
 }
 """The faults of a run: few enough that the backoff between reconnections stays short."""
 
@@ -64,7 +65,7 @@ def account(config, collecting, until):
                         await until(lambda kind=kind, before=before: sim.truth.faults[kind] > before, 90)
                     else:
                         await sim.inject(Fault(kind, **SETTINGS.get(kind, {})))
-                    if kind in REST_FAULTS:
+                    if kind in {*REST_FAULTS, *SOCKET_FAULTS}:
                         # products are asked for again where a connection brought nothing
                         await sim.inject(Fault("silence", seconds=0))
                     if kind == "delist":

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fluxforge_collector.exchanges.coinbase.pace import Pace
+from fluxforge_collector.exchanges.pace import Pace
 
 
 @pytest.mark.asyncio

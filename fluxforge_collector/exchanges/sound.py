@@ -1,0 +1,39 @@
+"""Numbers that cannot be: what an exchange sends that is no price and no size is kept out of bronze. Pure."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+from fluxforge_collector.records import BookRecord, Record, TickerRecord, TradeRecord
+
+_PRICES = ("bid", "ask", "last", "open", "high", "low", "close", "vwap")
+_AMOUNTS = ("bid_volume", "ask_volume", "base_volume", "quote_volume")
+_CHANGES = ("change", "percentage")
+
+
+def is_sound(record: Record) -> bool:
+    """Whether every price and size of a book or trade is finite and above zero."""
+    if isinstance(record, BookRecord):
+        return _are_positive(record.bids) and _are_positive(record.asks)
+    if isinstance(record, TradeRecord):
+        return _are_positive([record.price, record.amount])
+    return True
+
+
+def sound_ticker(ticker: TickerRecord) -> TickerRecord:
+    """The ticker without what is no price, no amount or no number: that is null."""
+    wrong = [name for name in _PRICES if not _is_at_least(getattr(ticker, name), 0, or_more=False)]
+    wrong += [name for name in _AMOUNTS if not _is_at_least(getattr(ticker, name), 0)]
+    wrong += [name for name in _CHANGES if not _is_at_least(getattr(ticker, name), float("-inf"))]
+    nothing: dict[str, Any] = dict.fromkeys(wrong)
+    return ticker._replace(**nothing) if wrong else ticker
+
+
+def _are_positive(numbers: list[float]) -> bool:
+    # a sum is finite only where all that is summed is, and then the least one can be told
+    return not numbers or (isfinite(sum(numbers)) and min(numbers) > 0)
+
+
+def _is_at_least(number: float | None, least: float, *, or_more: bool = True) -> bool:
+    return number is None or (isfinite(number) and (number > least or (or_more and number == least)))
