@@ -7,6 +7,7 @@ noted before the records that are made of it, so their `seq` lie between its own
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import quote
 
 from pydantic import SecretStr
@@ -31,6 +32,7 @@ class Frames:
         known = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         self._secrets = tuple(dict.fromkeys([*known, *(quote(secret, safe="") for secret in known)]))
         self._base_url = base_url
+        self._address_of = lru_cache(256)(self._address)
 
     def received(self, connection: Connection, data: str | bytes) -> None:
         """A frame came in."""
@@ -61,14 +63,16 @@ class Frames:
         else:
             self._emit(Direction.ERROR, _NO_CONNECTION, url, f"HTTP {status}: {text}")
 
+    def _address(self, url: str) -> str:
+        return redacted_url(original(url, self._base_url), self._secrets)
+
     def _note(self, direction: Direction, connection: Connection, text: str) -> None:
         self._emit(direction, connection.ordinal, connection.url, text)
 
     def _emit(self, direction: Direction, conn: int, url: str, text: str) -> None:
         ends = self._ends
-        address = redacted_url(original(url, self._base_url), self._secrets)
         recv_ns = ends.clock.capture_us() * 1000
-        ends.emit(FrameRecord(self._exchange, recv_ns, conn, address, direction, text, ends.next_seq()))
+        ends.emit(FrameRecord(self._exchange, recv_ns, conn, self._address_of(url), direction, text, ends.next_seq()))
 
 
 def frames_of(exchange: str, settings: Asked, credentials: Section, ends: Ends) -> Frames | None:
