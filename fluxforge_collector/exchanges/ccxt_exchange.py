@@ -97,7 +97,9 @@ class CcxtExchange:
         streams = self._checked(streams_of(self._settings), loaded.markets)
         self._is_loaded = True
         async with asyncio.TaskGroup() as feeds:
-            for share in shards(streams, self._settings.streams_per_connection):
+            most = dialect_of(self._id).most_symbols
+            size = min(self._settings.streams_per_connection, most or len(streams) or 1)
+            for share in shards(streams, size):
                 feeds.create_task(self._keep_feed(loaded, share, self._start))
 
     def checkpoint(self, at_us: int) -> None:

@@ -90,8 +90,8 @@ class Dialect:
     `is_full_diff`: updates reach deeper than the snapshot, so ccxt's cut of the live book would lose true levels;
     elsewhere the feed has a fixed depth, below which old levels would linger. `aliases` maps the end of a symbol asked
     for to the end of the one delivered. `singly` are the channels whose call for many symbols brings less than the call
-    for one. `is_makers_side`: the side of a trade, which ccxt hands on as it is, is the maker's.
-    `history` is how trades are fetched again after a gap.
+    for one. `most_symbols` is how many one connection carries. `is_makers_side`: the side of a trade, which ccxt hands
+    on as it is, is the maker's. `history` is how trades are fetched again after a gap.
     """
 
     acknowledges: Acknowledges = _any_message
@@ -100,6 +100,7 @@ class Dialect:
     aliases: Mapping[str, str] = field(default_factory=dict)
     singly: frozenset[Channel] = frozenset()
     is_makers_side: bool = False
+    most_symbols: int | None = None
     history: History = field(default_factory=History)
 
 
@@ -127,6 +128,7 @@ _DIALECTS: dict[str, Dialect] = {
         acknowledges=_coinbase_acknowledges,
         aliases={"/USDC": "/USD"},
         is_makers_side=True,
+        most_symbols=10,  # of 32 books on one connection it refuses all
         singly=frozenset({Channel.TICKER}),  # the batch for many comes every five seconds, without bid and ask
         history=History(coinbase_pages, "counted"),
     ),

@@ -23,6 +23,7 @@ class BinanceSpot:
         self.ping_s: float | None = 20.0
         self.refusal = '{"error":{"code":2,"msg":"Invalid request: request must be a JSON object"},"id":null}'
         self.counter: str | None = None
+        self.silent_s: float | None = None
         self.hosts = hosts
 
     def market_id(self, listing: Listing) -> str:

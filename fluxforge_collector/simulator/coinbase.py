@@ -15,6 +15,8 @@ from fluxforge_collector.simulator.market import Trade
 from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, trade_frame
 
 _CADENCES = {"level2": 5, "market_trades": 1, "ticker": 25, "heartbeats": 50}
+_MOST_BOOKS = 30  # the real one takes 16 on a connection and refuses 32
+_TOO_MANY = '{"type":"error","message":"too many L2 streams requested in a single session"}'
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -29,6 +31,7 @@ class Coinbase:
     ping_s: float | None = None
     refusal = '{"type":"error","message":"failure to subscribe"}'
     counter: str | None = '"sequence_num":-1'
+    silent_s: float | None = 5.0
 
     def market_id(self, listing: Listing) -> str:
         """`BTC-USD`."""
@@ -63,6 +66,8 @@ class Coinbase:
         if not known:
             return Received([self.refusal], [], [])
         after = subscribed | set(known) if is_subscribe else subscribed - set(known)
+        if sum(topic.channel == "level2" for topic in after) > _MOST_BOOKS:
+            return Received([_TOO_MANY], [], [])
         listed: dict[str, list[str]] = {}
         for topic in sorted(after):
             listed.setdefault(topic.channel, []).append(topic.market or "heartbeats")

@@ -23,6 +23,7 @@ class Okx:
     hosts = frozenset({"www.okx.com", "okx.com", "ws.okx.com"})
     ping_s: float | None = None
     counter: str | None = None
+    silent_s: float | None = None
     refusal = '{"event":"error","code":"60012","msg":"Invalid request","connId":"a4d3ae55"}'
 
     def market_id(self, listing: Listing) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import orjson
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from fluxforge_collector.errors import ConfigError, FluxForgeError
 from fluxforge_collector.simulator.connection import Connection
@@ -239,7 +239,7 @@ class Simulator:
         self._opened += 1
         connection = Connection(ws, request, wire, self._opened)
         self._delivery.connections.append(connection)
-        sender = asyncio.create_task(connection.send_queued())
+        tasks = [asyncio.create_task(connection.send_queued()), asyncio.create_task(_end_silent(connection))]
         try:
             async for message in ws:
                 await connection.until_read()
@@ -250,9 +250,9 @@ class Simulator:
                 elif message.type is WSMsgType.PONG:
                     connection.pong(message)
         finally:
-            sender.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sender
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._delivery.connections.remove(connection)
             connection.release()
         return ws
@@ -289,3 +289,11 @@ class Simulator:
     async def _control_stats(self, request: web.Request) -> web.Response:
         del request
         return web.json_response(self.stats())
+
+
+async def _end_silent(connection: Connection) -> None:
+    """Close a connection that subscribes to nothing, where its venue does."""
+    if connection.wire.silent_s is not None:
+        await asyncio.sleep(connection.wire.silent_s)
+        if not connection.topics:
+            await connection.close(WSCloseCode.POLICY_VIOLATION)

@@ -117,6 +117,7 @@ class Verbatim:
     ping_s: float | None = None
     refusal = ""
     counter: str | None = None
+    silent_s: float | None = None
 
     def __init__(self, exchange: str, hosts: frozenset[str]) -> None:
         self.exchange = exchange

@@ -107,7 +107,8 @@ class Wire(Protocol):
     """A venue's public market-data protocol as a pure mapping.
 
     `refusal` answers what cannot be understood. `counter` is the text in whose place each message of a connection
-    carries its number; None where messages are not numbered.
+    carries its number; None where messages are not numbered. `silent_s` is how long a connection may subscribe to
+    nothing before it is closed, in seconds; None is for ever.
     """
 
     exchange: str
@@ -115,6 +116,7 @@ class Wire(Protocol):
     ping_s: float | None
     refusal: str
     counter: str | None
+    silent_s: float | None
 
     def market_id(self, listing: Listing) -> str:
         """The venue's name of an instrument."""

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from fluxforge_collector.errors import ConfigError, FeedError
-from fluxforge_collector.exchanges.ccxt_exchange import check_known, groups, shards, unknown_symbol
+from fluxforge_collector.exchanges.ccxt_exchange import check_known, groups
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.records import Channel
 from fluxforge_collector.service import collect
@@ -195,7 +195,8 @@ async def test_symbols_are_shared_out_over_connections(config, collecting, until
     async with Simulator(SimulatorOptions(seed=17, speed=5)) as sim:
         settings = config(sim, {"okx": {"symbols": SYMBOLS, "streams_per_connection": 1}})
         async with collecting(settings) as running:
-            await until(lambda: running.states("okx") > 20)
+            streams = {("okx", symbol, "orderbook") for symbol in SYMBOLS}
+            await until(lambda: streams <= running.tally.last_us.keys())
         books = rows(settings.root, "orderbook")
         assert {s: len({r["conn"] for r in of(books, "okx", s)}) for s in SYMBOLS} == dict.fromkeys(SYMBOLS, 1)
         assert len({row["conn"] for row in books}) == 2
@@ -206,20 +207,6 @@ def test_an_unknown_exchange_is_named_with_its_neighbour():
     with pytest.raises(ConfigError, match="did you mean binanceus"):
         check_known("binancus")
     check_known("okx")
-
-
-def test_an_unknown_symbol_without_neighbour_is_to_be_removed():
-    assert unknown_symbol("okx", "../../etc/x", ["BTC/USDT"]) == (
-        "okx has no symbol '../../etc/x': remove it (exchanges.okx.symbols)"
-    )
-
-
-def test_shards_keep_the_channels_of_a_symbol_together():
-    streams = [Stream(c, s) for c in (Channel.ORDERBOOK, Channel.TRADES) for s in "abcde"]
-    shares = list(shards(streams, 2))
-    assert [{s.symbol for s in share} for share in shares] == [{"a", "b"}, {"c", "d"}, {"e"}]
-    assert sorted(s for share in shares for s in share) == sorted(streams)
-    assert list(shards([], 2)) == []
 
 
 def test_groups_keep_kinds_of_market_and_channels_apart():

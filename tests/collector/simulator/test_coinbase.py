@@ -195,3 +195,43 @@ async def test_a_giant_snapshot_is_above_five_megabytes():
         await ws.send_json(ask("level2", "BTC-USD"))
         sizes = [len((await ws.receive(10)).data) for _ in range(2)]
         assert max(sizes) > 5_000_000
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_subscribes_to_nothing_is_closed_and_another_is_not():
+    async with raw() as (sim, ws), aiohttp.ClientSession() as session:
+        other = await session.ws_connect(f"{sim.url}/advanced-trade-ws.coinbase.com", max_msg_size=0)
+        await other.send_json(ask("heartbeats"))
+        assert (await ws.receive(15)).data == 1008
+        assert (await read(other, "heartbeats"))["channel"] == "heartbeats"
+
+
+@pytest.mark.asyncio
+async def test_too_many_books_on_one_connection_are_refused():
+    bases = [
+        "BTC",
+        "ETH",
+        "SOL",
+        "XRP",
+        "DOGE",
+        "BNB",
+        "ADA",
+        "AVAX",
+        "LINK",
+        "LTC",
+        "DOT",
+        "BCH",
+        "UNI",
+        "AAVE",
+        "ATOM",
+        "NEAR",
+    ]
+    symbols = tuple(f"{base}/{quote}" for base in bases for quote in ("USD", "USDT"))
+    products = [symbol.replace("/", "-") for symbol in symbols]
+    async with raw(instruments=symbols, speed=0.1) as (_, ws):
+        await ws.send_json(ask("level2", *products[:30]))
+        assert len((await read(ws, "subscriptions"))["events"][0]["subscriptions"]["level2"]) == 30
+        await ws.send_json(ask("level2", *products))
+        frames = [await read(ws) for _ in range(31)]
+        refused = {"type": "error", "message": "too many L2 streams requested in a single session"}
+        assert [frame for frame in frames if "channel" not in frame] == [refused]
