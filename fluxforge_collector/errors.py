@@ -7,7 +7,8 @@ FluxForgeError
 │   ├── ManifestError    a manifest that does not describe its files
 │   └── JournalError     a journal that cannot be read
 ├── StorageError         the lake's root cannot be read or written
-│   └── MissingError     an object that is not there, or not any more
+│   ├── MissingError     an object that is not there, or not any more
+│   └── UnreachableError a store that cannot be reached or is too busy: worth another try
 └── FeedError            an exchange that refuses what was asked
 """
 
@@ -52,6 +53,10 @@ class StorageError(FluxForgeError):
 
 class MissingError(StorageError, FileNotFoundError):
     """An object that is not there, or not any more."""
+
+
+class UnreachableError(StorageError):
+    """A store that cannot be reached, or is too busy: trying again later may help."""
 
 
 class FeedError(FluxForgeError):

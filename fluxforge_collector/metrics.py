@@ -69,6 +69,10 @@ class Tally:
         self.flushes = Durations()
         self.seals = Durations()
         self.storage_errors = 0
+        self.sent_segments = 0
+        self.sent_bytes = 0
+        self.send_errors = 0
+        self.why_not_sent: str | None = None
         self.queue_records = 0
         self.queue_bytes = 0
         self.queue_peak = 0

@@ -79,6 +79,10 @@ class Ingestion(Section):
     parquet_compression: Literal["zstd"] = Field("zstd", description="codec of sealed files, of either format")
     parquet_compression_level: int = Field(3, ge=1, le=22, description="level of the codec")
     shutdown_grace_seconds: float = Field(20.0, gt=0, description="longest orderly stop, s")
+    upload: Literal["immediate", "manual"] = Field(
+        "immediate",
+        description="where lake.root is a bucket: when sealed segments are sent; manual leaves it to `fluxforge sync`",
+    )
     collector: str = Field(
         "c1", pattern=r"^[a-z0-9]{1,16}$", description="name of this collector, unique within the lake"
     )
@@ -240,6 +244,12 @@ class Retention(Section):
     keep_silver_days: int | None = Field(None, ge=1, description="days of silver")
     keep_gold_days: int | None = Field(None, ge=1, description="days of gold")
     keep_frames_days: int | None = Field(None, ge=1, description="days of recorded frames")
+    keep_local_days: float | None = Field(
+        1.0, ge=0, description="days a segment that a bucket has stays in lake.work; null keeps for ever"
+    )
+    min_free_mb: int = Field(
+        1024, ge=0, description="space on the disk of lake.work below which such segments go earlier, MiB"
+    )
     keep_run_days: int = Field(1, ge=0, description="days a superseded Dagster run stays to be looked at")
 
     @property

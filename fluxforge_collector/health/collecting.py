@@ -45,6 +45,8 @@ def judge(heartbeat: Heartbeat, limits: Health, now_us: int, *, own: str) -> lis
 def _troubles(heartbeat: Heartbeat, name: str) -> Iterator[Finding]:
     for why in heartbeat.why_not_ready:
         yield Finding(Level.DOWN, name, f"not ready: {why}", heartbeat.not_ready_since_us)
+    if heartbeat.why_not_sent:
+        yield Finding(Level.DEGRADED, name, f"segments are kept here, not sent: {heartbeat.why_not_sent}")
     for what in heartbeat.refused:
         yield Finding(Level.DEGRADED, name, f"refused: {what}", heartbeat.started_us)
 

@@ -39,6 +39,7 @@ class Heartbeat(BaseModel):
     at_us: int
     stopped: bool = False
     why_not_ready: tuple[str, ...] = ()
+    why_not_sent: str | None = None
     not_ready_since_us: int | None = None
     queue_records: int = 0
     queue_limit_records: int = 0

@@ -171,6 +171,11 @@ class SourcePaths(Generic[P]):
         return self._stage("archive")
 
     @property
+    def uploaded_dir(self) -> P:
+        """What a bucket has by now, kept on the collector's disk for a while; laid out like `archive_dir`."""
+        return self._stage("uploaded")
+
+    @property
     def quarantine_dir(self) -> P:
         """What could not be used, each with its `{name}.reason.json`."""
         return self._stage("quarantine")
@@ -211,6 +216,14 @@ class SourcePaths(Generic[P]):
         """The manifest of a landed segment."""
         return self.archive_dir / _date(date) / _file(segment_id, "json")
 
+    def uploaded_file(self, channel: str, date: str, segment_id: str, form: RawFormat = RawFormat.PARQUET) -> P:
+        """The file of a segment that a bucket has."""
+        return self.uploaded_dir / _component(channel) / _date(date) / sealed_name(segment_id, form)
+
+    def uploaded_manifest(self, date: str, segment_id: str) -> P:
+        """The manifest of a segment that a bucket has; moved last."""
+        return self.uploaded_dir / _date(date) / _file(segment_id, "json")
+
     def quarantine_file(self, channel: str, name: str) -> P:
         """Where a file called `name` of a channel goes when it cannot be used; its reason stands beside."""
         if Path(name).name != name or name in {"", ".", ".."} or "\0" in name:
@@ -225,6 +238,7 @@ class SourcePaths(Generic[P]):
             ready,
             self.processing_manifest(segment_id),
             self.archive_manifest(date, segment_id),
+            self.uploaded_manifest(date, segment_id),
             self.quarantine_dir / ready.name,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterable
+from contextlib import suppress
 
 import pyarrow as pa
 import structlog
@@ -19,6 +20,7 @@ from fluxforge_collector.service.absence import ClockGuard
 from fluxforge_collector.service.heart import Heart
 from fluxforge_collector.service.plan import Plan, plans
 from fluxforge_collector.service.report import CollectReport, report_of
+from fluxforge_collector.service.sending import Sending
 from fluxforge_collector.service.source import Source
 
 __all__ = ["CollectReport", "collect"]
@@ -68,23 +70,30 @@ class _Collector:
             for plan in planned
         ]
         self._failures: list[Exception] = []
+        self._sending = Sending.of(config, tally)
 
     async def run(self, seconds: float | None, stop: asyncio.Event) -> CollectReport:
         began = self._clock.monotonic()
         runs: dict[Source, asyncio.Task[None]] = {}
+        sending: asyncio.Task[None] | None = None
         try:
+            if self._sending is not None:
+                await asyncio.to_thread(self._sending.check)
             for source in self._sources:
                 with structlog.contextvars.bound_contextvars(source=source.name):
                     await asyncio.to_thread(_open, source)
             heart = self._heart()
             shown = Shown(registry_of(heart.seen), heart.why_not_alive, heart.why_not_ready)
             runs |= {source: asyncio.create_task(self._keep(source)) for source in self._sources}
+            sending = asyncio.create_task(self._sending.run(), name="sending") if self._sending else None
             async with serve_health(self._config.metrics, shown) as address:
                 if address:
                     log.info("metrics served", address=address)
                 await _until(stop, seconds, set(runs.values()), heart)
         finally:
             await self._end(runs)
+            if sending is not None:
+                await self._stop_sending(sending)
         await heart.beat(stopped=True)
         self._raise_failures()
         return report_of(self._tally, self._clock.monotonic() - began)
@@ -114,6 +123,15 @@ class _Collector:
             raise StorageError(
                 f"the last segment was not sealed within {grace_s:g} s", "it is sealed at the next start"
             ) from None
+
+    async def _stop_sending(self, sending: asyncio.Task[None]) -> None:
+        """Send what the end has sealed, as long as the grace allows; the rest waits on the disk for the next start."""
+        sending.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._config.ingestion.shutdown_grace_seconds):
+                await asyncio.gather(sending, return_exceptions=True)
+                if self._sending is not None:
+                    await self._sending.finish()
 
     def _raise_failures(self) -> None:
         """A failure that nobody foresaw is never passed over; a foreseen one only while other sources collect."""

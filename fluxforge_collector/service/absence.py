@@ -42,8 +42,9 @@ def last_manifest(paths: SourcePaths, collector: str) -> Manifest | None:
 
 
 def _newest_archives(paths: SourcePaths) -> list[Path]:
-    """The archive's last two dates: a segment around midnight may have landed before one of the day before."""
-    return sorted(paths.archive_dir.glob("date=*"), reverse=True)[:2]
+    """The last two dates landed or sent: a segment around midnight may have landed before one of the day before."""
+    homes = (paths.archive_dir, paths.uploaded_dir)
+    return [date for home in homes for date in sorted(home.glob("date=*"), reverse=True)[:2]]
 
 
 def start_of(last: Manifest | None, now_us: int) -> Start:

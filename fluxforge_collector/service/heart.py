@@ -113,6 +113,7 @@ class Heart:
             at_us=now_us,
             stopped=stopped,
             why_not_ready=tuple(reasons),
+            why_not_sent=tally.why_not_sent,
             not_ready_since_us=self._not_ready_since_us,
             queue_records=tally.queue_records,
             queue_limit_records=tally.queue_limit_records,

@@ -18,7 +18,7 @@ from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
 
-from fluxforge_collector.errors import MissingError, StorageError
+from fluxforge_collector.errors import MissingError, StorageError, UnreachableError
 
 _KEYS = "check storage.access_key and storage.secret_key, or the environment's"
 _REFUSALS = {
@@ -56,14 +56,15 @@ def s3_errors(action: str) -> Iterator[None]:
         yield
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
-        kind = MissingError if code in MISSING else StorageError
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        kind = MissingError if code in MISSING else UnreachableError if status >= 500 else StorageError
         raise kind(
             f"cannot {action}: {_reason(error, code)}", _REFUSALS.get(code, ("", "see the store's log"))[1]
         ) from error
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
         raise StorageError(f"cannot {action}: {error}", _KEYS) from error
     except (BotoConnectionError, HTTPClientError) as error:
-        raise StorageError(
+        raise UnreachableError(
             f"cannot {action}: the store cannot be reached, or its answer broke off: {_first_line(error)}",
             "check storage.endpoint and the network",
         ) from error

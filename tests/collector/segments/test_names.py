@@ -97,6 +97,7 @@ def test_files_stand_where_the_lake_says():
         f"lake/raw/ready/ccxt/segment_{ID}.json",
         f"lake/raw/processing/ccxt/segment_{ID}.json",
         f"lake/raw/archive/ccxt/date=2024-08-08/segment_{ID}.json",
+        f"lake/raw/uploaded/ccxt/date=2024-08-08/segment_{ID}.json",
         f"lake/raw/quarantine/ccxt/segment_{ID}.json",
     ]
 
