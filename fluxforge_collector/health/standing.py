@@ -20,7 +20,12 @@ def check(config: Config, now_us: int) -> list[Finding]:
     except (OSError, FluxForgeError) as error:
         why = getattr(error, "strerror", None) or str(error)
         return [Finding(Level.DOWN, "lake", f"{config.lake.root} cannot be looked at: {why}; see lake.root")]
-    return [_disk(state, config.health), *_waiting(state, config.health, now_us), *_quarantined(state, config, now_us)]
+    return [
+        _disk(state, config.health),
+        *_waiting(state, config.health, now_us),
+        *_unsent(config, now_us),
+        *_quarantined(state, config, now_us),
+    ]
 
 
 def _disk(state: LakeState, limits: Health) -> Finding:
@@ -38,6 +43,18 @@ def _waiting(state: LakeState, limits: Health, now_us: int) -> Iterator[Finding]
             text = f"{waiting.segments:,}, the oldest began {duration(age_s)} ago"
             level = Level.DEGRADED if age_s > limits.waiting_seconds else Level.HEALTHY
         yield Finding(level, f"segments of {source} in {stage}", text, waiting.oldest_us)
+
+
+def _unsent(config: Config, now_us: int) -> Iterator[Finding]:
+    """What a collector here still has to send to the lake's bucket."""
+    if not config.lake.is_in_bucket:
+        return
+    for (source, stage), waiting in look(config.root, config.root).waiting.items():
+        if stage == "ready" and waiting.oldest_us is not None:
+            age_s = (now_us - waiting.oldest_us) / 1e6
+            level = Level.DEGRADED if age_s > config.health.waiting_seconds else Level.HEALTHY
+            text = f"{waiting.segments:,}, the oldest began {duration(age_s)} ago"
+            yield Finding(level, f"segments of {source} to be sent", text, waiting.oldest_us)
 
 
 def _quarantined(state: LakeState, config: Config, now_us: int) -> Iterator[Finding]:
