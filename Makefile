@@ -2,11 +2,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser check deploy-check audit bench docs format lock clean
+.PHONY: help demo test account browser check deploy-check audit bench docs format lock clean
 
 help:
 	@echo "make demo    set up and run everything offline, ending in bars (Ctrl-C stops it)"
 	@echo "make test    set up and run the tests"
+	@echo "make account balance what was sent against what was kept, for each fault alone"
 	@echo "make browser drive Dagster's page in Chromium (PICTURES=docs/assets takes the docs' pictures anew)"
 	@echo "make check   format, lint, types, layers, docs in step"
 	@echo "make deploy-check  everything in deploy/, by the tools made for it"
@@ -36,6 +37,9 @@ demo: .venv/compiled
 
 test: .venv/compiled
 	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+
+account: .venv/compiled
+	$(BIN)/pytest -m slow -k balances -n 2 tests/collector $(ARGS)
 
 browser: .venv/compiled
 	@test -x /usr/bin/chromium || { echo "Chromium is missing: apt-get install chromium"; exit 1; }
