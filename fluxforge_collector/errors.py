@@ -5,6 +5,7 @@ FluxForgeError
 ├── InstrumentError      a name that is no instrument, or no safe path
 ├── DataError            a file or frame that breaks its contract
 │   ├── ManifestError    a manifest that does not describe its files
+│   ├── SegmentError     a landed segment that cannot be read
 │   └── JournalError     a journal that cannot be read
 ├── StorageError         the lake's root cannot be read or written
 │   ├── MissingError     an object that is not there, or not any more
@@ -41,6 +42,14 @@ class DataError(FluxForgeError):
 
 class ManifestError(DataError):
     """A manifest that does not describe its files."""
+
+
+class SegmentError(DataError):
+    """A landed segment that cannot be read: the id of it, beside what is wrong."""
+
+    def __init__(self, message: str, remedy: str, segment: str) -> None:
+        super().__init__(message, remedy)
+        self.segment = segment
 
 
 class JournalError(DataError):

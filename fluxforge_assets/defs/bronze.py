@@ -7,6 +7,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
+from fluxforge_assets.defs.liveness import alive
 from fluxforge_assets.defs.metadata import OWNERS, instant
 from fluxforge_assets.defs.partitions import check_date, dates, register
 from fluxforge_assets.defs.resources import LakeResource
@@ -58,10 +59,11 @@ def bronze_assets(config: Config) -> dg.AssetsDefinition:
         pool="landing",
     )
     def bronze(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult[Any]]:
+        alive(context)
         wanted = [check_date(key) for key in context.partition_keys]
         opened = lake.open()
         for source in opened.sources():
-            report(context, land(opened, source, wanted))
+            report(context, land(opened, source, wanted, max_tries=config.etl.max_tries))
         archives = [Archive(opened, source) for source in opened.sources()]
         for date in wanted:
             register(context.instance, instruments_of(archives, date))
@@ -81,6 +83,8 @@ def report(context: dg.OpExecutionContext | dg.AssetExecutionContext, landed: La
         context.log.info("landed %d segments", len(landed.manifests))
     for name, reason in landed.quarantined.items():
         context.log.warning("quarantined %s: %s", name, reason)
+    for name, reason in landed.failed.items():
+        context.log.error("segment %s failed, and is tried again: %s", name, reason)
 
 
 def instruments_of(archives: Sequence[Archive], date: str) -> set[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import dagster as dg
 
+from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.checks import CHECKS, Check, Stored, Verdict
 from fluxforge_assets.lake.datasets import SILVER_ORDERBOOK, Dataset
 from fluxforge_assets.lake.paths import Lake, Place
@@ -33,8 +36,11 @@ def _checks(dataset: Dataset) -> dict[str, Check]:
     return CHECKS[dataset] | PLAUSIBLE.get(dataset, {})
 
 
-def results(lake: Lake, config: Config, dataset: Dataset, places: list[Place]) -> list[dg.AssetCheckResult]:
-    """One result per check over all partitions of a run."""
+def results(
+    lake: Lake, config: Config, dataset: Dataset, places: list[Place], archives: Mapping[str, Archive]
+) -> list[dg.AssetCheckResult]:
+    """One result per check over all partitions of a run, each judged against the archive of its source."""
+    stored = [Stored(lake, config, dataset, place, archives[place.source]) for place in places]
     return [
         dg.AssetCheckResult(
             check_name=name,
@@ -48,7 +54,7 @@ def results(lake: Lake, config: Config, dataset: Dataset, places: list[Place]) -
             },
         )
         for name, check in _checks(dataset).items()
-        for verdicts in [[(place, check(Stored(lake, config, dataset, place))) for place in places]]
+        for verdicts in [[(one.place, check(one)) for one in stored]]
     ]
 
 
@@ -59,7 +65,9 @@ def _table(verdicts: list[tuple[Place, Verdict]]) -> str:
     return "\n".join(["| date | instrument | | |", "|---|---|---|---|", *lines])
 
 
-def evaluations(lake: Lake, config: Config, dataset: Dataset, places: list[Place]) -> list[dg.AssetCheckEvaluation]:
+def evaluations(
+    lake: Lake, config: Config, dataset: Dataset, places: list[Place], archives: Mapping[str, Archive]
+) -> list[dg.AssetCheckEvaluation]:
     """The same as events, for a run that is not the asset's own."""
     return [
         dg.AssetCheckEvaluation(
@@ -69,5 +77,5 @@ def evaluations(lake: Lake, config: Config, dataset: Dataset, places: list[Place
             metadata=result.metadata,
             severity=result.severity,
         )
-        for result in results(lake, config, dataset, places)
+        for result in results(lake, config, dataset, places, archives)
     ]

@@ -16,6 +16,7 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from fluxforge_assets.defs.compaction import POOL
+from fluxforge_assets.defs.liveness import alive
 from fluxforge_collector.config.model import Config
 
 HISTORY_PURGE = "history_purge"
@@ -132,6 +133,7 @@ def history_job(config: Config) -> dg.JobDefinition:
     @dg.op(pool=POOL)
     def purge_runs(context: dg.OpExecutionContext) -> None:
         """Delete superseded runs; every partition and check keeps the run that owns its newest event."""
+        alive(context)
         done = purge(context.instance, before=datetime.now(UTC) - timedelta(days=config.retention.keep_run_days))
         context.log.info("deleted %d runs, kept %d", done.deleted, done.kept)
         context.add_output_metadata(done._asdict())

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from fluxforge_assets.defs.spark import Float64Array, spark
+from fluxforge_assets.lake.archive import Archive
+from fluxforge_assets.lake.coverage import gaps_until
 from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.recent import recent
@@ -53,9 +55,9 @@ def _meaning(column: Column) -> str:
     return " ".join(filter(None, (column.description, unit, formula)))
 
 
-def of_change(lake: Lake, change: Change, *, gap_seconds: float, has_plot: bool = True) -> dict[str, Any]:
-    """What is said of a partition when it changed."""
-    span_s = (change.to_us - change.from_us) / 1e6
+def of_change(lake: Lake, change: Change, archive: Archive) -> dict[str, Any]:
+    """What is said of a partition when it changed: `from`, `to` and `rows_written` of the change, the rest of all."""
+    gap_seconds, coverage = gaps_until(archive, change.place, change.to_us)
     shown: dict[str, Any] = {
         "dagster/partition_row_count": change.total_rows,
         "rows_written": change.rows,
@@ -65,14 +67,14 @@ def of_change(lake: Lake, change: Change, *, gap_seconds: float, has_plot: bool 
         "files": change.files,
         "null_rate": round(change.nulls / change.cells, 6) if change.cells else 0.0,
         "gap_seconds": round(gap_seconds, 3),
-        "coverage": round(max(0.0, 1 - gap_seconds / span_s), 6) if span_s else 0.0,
+        "coverage": round(coverage, 6),
         "elapsed_seconds": round(change.seconds, 3),
         "rebuilt": change.is_rebuilt,
         "read": _command(change),
     }
     if change.tail.height:
         shown["preview"] = dg.MetadataValue.md(preview(change.tail, change.dataset))
-    if has_plot and (curves := _curves(lake, change)):
+    if curves := _curves(lake, change):
         shown["plot"] = dg.MetadataValue.md(spark(curves))
     return shown
 

@@ -29,11 +29,16 @@ def partition_key(date: str, instrument: Instrument) -> dg.MultiPartitionKey:
     return dg.MultiPartitionKey({"date": date, "instrument": instrument.key})
 
 
+def today() -> str:
+    """The UTC date it is."""
+    return datetime.now(UTC).date().isoformat()
+
+
 def check_date(date: str) -> str:
     """The date itself. Raises: dagster.Failure where it has not begun, which Dagster lets pass in a range."""
-    today = datetime.now(UTC).date().isoformat()
-    if date > today:
-        raise dg.Failure(f"{date} has not begun (UTC today is {today}) — name a date up to today", allow_retries=False)
+    last = today()
+    if date > last:
+        raise dg.Failure(f"{date} has not begun (UTC today is {last}) — name a date up to today", allow_retries=False)
     return date
 
 

@@ -3,18 +3,19 @@
 Real-time runs append instead; they are in `realtime`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
 from fluxforge_assets.defs.bronze import bronze_key
 from fluxforge_assets.defs.checks import check_specs, results
+from fluxforge_assets.defs.liveness import alive
 from fluxforge_assets.defs.metadata import OWNERS, column_schema, of_change
 from fluxforge_assets.defs.partitions import instrument_dates, partition_key, split_key
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.lake.advance import replace
-from fluxforge_assets.lake.archive import Archive
-from fluxforge_assets.lake.coverage import gap_seconds
+from fluxforge_assets.lake.archive import Archive, archives_of
 from fluxforge_assets.lake.datasets import (
     GOLD_BARS,
     REFRESHED,
@@ -72,17 +73,19 @@ def _asset(config: Config, dataset: Dataset) -> dg.AssetsDefinition:
     )
     # the bare name: Dagster takes an argument in brackets for a tuple of outputs
     def build(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        alive(context)
         keys = list(context.partition_keys)
         if not keys:
             raise dg.Failure(
                 "the range holds no partition: give its ends in the order of the page", allow_retries=False
             )
         opened = lake.open()
+        archives = archives_of(opened)
         done: dict[str, dict[str, Any]] = {}
         failed: dict[str, str] = {}
         for key in keys:
             try:
-                done[key] = _build(opened, config, dataset, key, is_alone=len(keys) == 1)
+                done[key] = _build(opened, config, dataset, key, archives, is_alone=len(keys) == 1)
             except FluxForgeError as error:
                 failed[key] = str(error)
                 context.log.error("%s: %s", key, error)  # noqa: TRY400  the message says it all
@@ -95,23 +98,27 @@ def _asset(config: Config, dataset: Dataset) -> dg.AssetsDefinition:
             context.add_asset_metadata(shown, partition_key=key)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(fingerprint),
-            check_results=results(opened, config, dataset, places_of_keys(opened, keys)),
+            check_results=results(opened, config, dataset, places_of_keys(archives, keys), archives),
         )
 
     return build
 
 
-def places_of_keys(lake: Lake, keys: list[str]) -> list[Place]:
+def places_of_keys(archives: Mapping[str, Archive], keys: list[str]) -> list[Place]:
     """The places behind partition keys, of every source that has them."""
     split = [split_key(key) for key in keys]
     return [
-        Place(source, instrument, date) for date, instrument in split for source in sources_of(lake, instrument, date)
+        Place(source, instrument, date)
+        for date, instrument in split
+        for source in sources_of(archives.values(), instrument, date)
     ]
 
 
-def _build(lake: Lake, config: Config, dataset: Dataset, key: str, *, is_alone: bool) -> dict[str, Any]:
+def _build(
+    lake: Lake, config: Config, dataset: Dataset, key: str, archives: Mapping[str, Archive], *, is_alone: bool
+) -> dict[str, Any]:
     """Replace one partition; its metadata. One asked for by itself must have something to be made from."""
-    places = places_of_keys(lake, [key])
+    places = places_of_keys(archives, [key])
     if not places and is_alone:
         date, instrument = split_key(key)
         raise dg.Failure(
@@ -120,10 +127,11 @@ def _build(lake: Lake, config: Config, dataset: Dataset, key: str, *, is_alone: 
         )
     shown: dict[str, Any] = {"dagster/partition_row_count": 0}
     for place in places:
-        change = replace(lake, recipe_of(dataset.asset, lake, config, place.source), place)
+        archive = archives[place.source]
+        change = replace(lake, recipe_of(dataset.asset, lake, config, place.source, archive), place)
         if dataset == SILVER_ORDERBOOK:
             mark(lake, place.source, place.date, of=GOLD)
-        shown = of_change(lake, change, gap_seconds=gap_seconds(lake, change.place, change.from_us, change.to_us))
+        shown = of_change(lake, change, archive)
     return shown
 
 
@@ -138,12 +146,7 @@ def materialization(dataset: Dataset, key: str, shown: dict[str, Any], fingerpri
     )
 
 
-def of_realtime(
-    lake: Lake, change: Change, *, has_plot: bool, archive: Archive | None = None
-) -> dg.AssetMaterialization:
+def of_realtime(lake: Lake, change: Change, archive: Archive) -> dg.AssetMaterialization:
     """The event of a partition that a real-time run changed."""
-    seconds = gap_seconds(lake, change.place, change.from_us, change.to_us, archive)
     key = str(partition_key(change.place.date, change.place.instrument))
-    return materialization(
-        change.dataset, key, of_change(lake, change, gap_seconds=seconds, has_plot=has_plot), change.fingerprint
-    )
+    return materialization(change.dataset, key, of_change(lake, change, archive), change.fingerprint)

@@ -1,109 +1,138 @@
-"""The real-time job: land what waits for a date, then append what became final to silver and gold.
+"""The real-time job: land what waits, append what became final to silver and gold, and stay for what comes next.
 
 It is a job of ops, not of assets, because it touches any set of instruments in one run and logs an event only for a
-partition that changed; an asset run covers a rectangle of partitions and costs two events for each.
+partition that changed; an asset run covers a rectangle of partitions and costs two events for each. It stays because
+starting a process costs as much as computing a minute of fifty instruments, and what it has read stays in memory.
 """
 
 import time
-import zlib
+from collections.abc import Collection
 
 import dagster as dg
 
-from fluxforge_assets.defs.bronze import DESCRIPTIONS, bronze_key, instruments_of, of_date, report
-from fluxforge_assets.defs.checks import evaluations
-from fluxforge_assets.defs.partitions import check_date, register
-from fluxforge_assets.defs.processed import of_realtime
+from fluxforge_assets.defs.bronze import instruments_of, report
+from fluxforge_assets.defs.liveness import alive
+from fluxforge_assets.defs.partitions import check_date, register, today
 from fluxforge_assets.defs.resources import LakeResource
+from fluxforge_assets.defs.telling import Untold
 from fluxforge_assets.lake.archive import Archive
-from fluxforge_assets.lake.datasets import Dataset
-from fluxforge_assets.lake.landing import land
+from fluxforge_assets.lake.landing import dates_waiting, land
 from fluxforge_assets.lake.marks import GOLD, Mark, mark, marks, settle
-from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.recipe import Change
-from fluxforge_assets.lake.update import KEEP_BYTES, Failed, is_complete, update
+from fluxforge_assets.lake.update import KEEP_BYTES, is_complete, update
+from fluxforge_collector.config.load import load_config
 from fluxforge_collector.config.model import Config
+from fluxforge_collector.errors import FluxForgeError
 
 REALTIME = "realtime"
-DUE_SECONDS = 300
-"""A partition is drawn and judged about this often, each at its own time: both cost as much as computing a minute."""
+LOOK_SECONDS = 0.5
+"""How often a run that stays looks for new segments."""
 
 
 def realtime_job(config: Config) -> dg.JobDefinition:
-    """Bring one date up to date, and any earlier one whose last rows were not final yet."""
+    """Bring the dates that have work up to date, and go on doing so for `etl.stay_seconds`."""
 
-    @dg.op(config_schema={"date": str}, pool="landing")
-    def land_bronze(context: dg.OpExecutionContext, lake: LakeResource) -> str:
-        """Claim, validate and archive the date's segments; bad ones go to quarantine."""
-        opened, date = lake.open(), check_date(context.op_config["date"])
-        has_landed = False
-        for source in opened.sources():
-            landed = land(opened, source, [date])
-            report(context, landed)
-            has_landed = has_landed or bool(landed.manifests)
-        archives = [Archive(opened, source) for source in opened.sources()]
-        register(context.instance, instruments_of(archives, date))
-        if has_landed:
-            for channel in DESCRIPTIONS:
-                shown = of_date(archives, channel, date)
-                context.log_event(dg.AssetMaterialization(bronze_key(channel), partition=date, metadata=shown))
-        return date
-
-    @dg.op(pool="realtime")
-    def append_processed(context: dg.OpExecutionContext, lake: LakeResource, date: str) -> None:
-        """Append to silver and gold what became final; late data builds its range again."""
+    @dg.op(config_schema={"date": dg.Field(str, is_required=False)}, pool="realtime")
+    def follow_segments(context: dg.OpExecutionContext, lake: LakeResource) -> None:
+        """Land, then append what became final; late data builds its range again. With a date: that one, once."""
+        alive(context)
         opened = lake.open()
-        failed: list[str] = []
-        for known in [m for m in marks(opened) if m.date <= date]:
-            errors = _bring_up_to_date(context, opened, config, known)
-            mark(opened, known.source, known.date, of=GOLD)
-            if errors:
-                mark(opened, known.source, known.date)
-            else:
-                settle(opened, known, is_complete=is_complete(opened, known.source, known.date))
-            failed += errors
-        if failed:
-            raise dg.Failure(f"{len(failed)} partitions failed; first: {failed[0]}", allow_retries=False)
+        archives: dict[str, Archive] = {}
+        untold = Untold(context, opened, config, archives)
+        chosen = {check_date(context.op_config["date"])} if "date" in context.op_config else None
+        until = time.monotonic() + (0.0 if chosen else config.etl.stay_seconds)
+        try:
+            while True:
+                _catch_up(context, opened, config, archives, untold, chosen or dates_to_run(opened))
+                if not _comes_more(opened, config, untold, until):
+                    return
+        finally:
+            untold.tell_all()
 
     @dg.job(
         name=REALTIME,
         executor_def=dg.in_process_executor,
-        description="Lands what the collector sealed and appends what became final. Started by the sensor.",
+        description="Lands what the collector sealed and appends what became final. Started by the sensor; it stays.",
         tags={"dagster/priority": "10"},
     )
     def realtime() -> None:
-        append_processed(land_bronze())
+        follow_segments()
 
     return realtime
 
 
-def _bring_up_to_date(context: dg.OpExecutionContext, lake: Lake, config: Config, known: Mark) -> list[str]:
-    """Advance a date's partitions, then say what changed, which takes longer; what failed, as text."""
+def dates_to_run(lake: Lake) -> set[str]:
+    """Dates with segments waiting to be landed, or landed by a run that did not finish."""
+    return dates_waiting(lake, today()) | {known.date for known in marks(lake) if known.is_dirty}
+
+
+def _comes_more(lake: Lake, config: Config, untold: Untold, until: float) -> bool:
+    """Wait for segments, and tell meanwhile what is due; False once it is time to end."""
+
+    def is_waiting() -> bool:
+        return bool(dates_waiting(lake, today()))
+
+    while time.monotonic() < until and _is_current(config):
+        if is_waiting():
+            return True
+        untold.tell_due(is_waiting)
+        time.sleep(LOOK_SECONDS)
+    return False
+
+
+def _is_current(config: Config) -> bool:
+    """Whether the configuration is still this one; with one that cannot be read no other run could start."""
+    try:
+        return load_config() == config
+    except FluxForgeError:
+        return True
+
+
+def _catch_up(
+    context: dg.OpExecutionContext,
+    lake: Lake,
+    config: Config,
+    archives: dict[str, Archive],
+    untold: Untold,
+    dates: Collection[str],
+) -> None:
+    """Land and append once. Raises: dagster.Failure where something failed, once all the rest is up to date."""
     failed: list[str] = []
-    judged: dict[Dataset, list[Place]] = {}
-    archive = Archive(lake, known.source, keep_bytes=KEEP_BYTES)
-    for outcome in list(update(lake, config, known.source, known.date, archive)):
-        if isinstance(outcome, Failed):
-            said = f"{outcome.asset} {known.date}|{outcome.place.instrument.key}: {outcome.error}"
-            if outcome.is_set_aside:
-                context.log.error("set aside after %d tries, until it is materialised: %s", config.etl.max_tries, said)
-                continue
-            failed.append(said)
-            context.log.error(said)
+    for source in lake.sources():
+        archive = archives.setdefault(source, Archive(lake, source, keep_bytes=KEEP_BYTES))
+        landed = land(lake, source, dates, max_tries=config.etl.max_tries)
+        report(context, landed)
+        failed += [f"segment {name}: {reason}" for name, reason in landed.failed.items()]
+        archive.look_again()
+        for date in {manifest.date for manifest in landed.manifests}:
+            register(context.instance, instruments_of([archive], date))
+            untold.landed(date)
+    for known in [m for m in marks(lake) if m.date <= max(dates, default=m.date)]:
+        errors = _append(context, lake, config, known, archives[known.source], untold)
+        mark(lake, known.source, known.date, of=GOLD)
+        if errors:
+            mark(lake, known.source, known.date)
+        else:
+            settle(lake, known, is_complete=is_complete(lake, known.source, known.date))
+        failed += errors
+    if failed:
+        raise dg.Failure(f"{len(failed)} failed; first: {failed[0]}", allow_retries=False)
+
+
+def _append(
+    context: dg.OpExecutionContext, lake: Lake, config: Config, known: Mark, archive: Archive, untold: Untold
+) -> list[str]:
+    """Advance a date's partitions; what failed, as text."""
+    failed: list[str] = []
+    for outcome in update(lake, config, known.source, known.date, archive):
+        if isinstance(outcome, Change):
+            untold.changed(outcome)
             continue
-        is_due = _is_due(outcome)
-        context.log_event(of_realtime(lake, outcome, has_plot=is_due, archive=archive))
-        if is_due:
-            judged.setdefault(outcome.dataset, []).append(outcome.place)
-    for dataset, places in judged.items():
-        for evaluation in evaluations(lake, config, dataset, places):
-            # Dagster takes a check here, though its annotation does not say so
-            context.log_event(evaluation)  # type: ignore[arg-type]
+        said = f"{outcome.asset} {known.date}|{outcome.place.instrument.key}: {outcome.error}"
+        if outcome.is_set_aside:
+            context.log.error("set aside after %d tries, until it is materialised: %s", config.etl.max_tries, said)
+            continue
+        failed.append(said)
+        context.log.error(said)
     return failed
-
-
-def _is_due(change: Change) -> bool:
-    """Whether the change passes the partition's own multiple of `DUE_SECONDS`, or is about old data."""
-    every = DUE_SECONDS * 1_000_000
-    own = zlib.crc32(change.place.instrument.key.encode()) % every
-    is_passed = (change.from_us + own) // every != (change.to_us + own) // every
-    return is_passed or time.time() - change.from_us / 1e6 > 2 * DUE_SECONDS

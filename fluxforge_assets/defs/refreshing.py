@@ -6,8 +6,10 @@ They are apart from the real-time job because they may be late by minutes and mu
 import dagster as dg
 
 from fluxforge_assets.defs.checks import evaluations
+from fluxforge_assets.defs.liveness import alive
 from fluxforge_assets.defs.processed import of_realtime
 from fluxforge_assets.defs.resources import LakeResource
+from fluxforge_assets.lake.archive import archives_of
 from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.paths import Place
 from fluxforge_assets.lake.recipe import Change
@@ -17,7 +19,7 @@ from fluxforge_collector.config.model import Config
 
 REFRESH = "gold_refresh"
 DUE_US = 3_600_000_000
-"""A partition is drawn and judged about this often."""
+"""A partition is judged about this often."""
 _ACTIVE = [s for s in dg.DagsterRunStatus if s.value in {"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"}]
 
 
@@ -27,7 +29,9 @@ def refresh_job(config: Config) -> dg.JobDefinition:
     @dg.op(pool="gold")
     def refresh_gold(context: dg.OpExecutionContext, lake: LakeResource) -> None:
         """Advance the partitions that read what changed."""
+        alive(context)
         opened = lake.open()
+        archives = archives_of(opened)
         failed: list[str] = []
         judged: dict[Dataset, list[Place]] = {}
         for outcome in refresh(opened, config, gold_marks(opened)):
@@ -35,12 +39,11 @@ def refresh_job(config: Config) -> dg.JobDefinition:
                 failed.append(f"{outcome.asset} {outcome.place.date}|{outcome.place.instrument.key}: {outcome.error}")
                 context.log.error(failed[-1])
                 continue
-            is_due = _is_due(outcome)
-            context.log_event(of_realtime(opened, outcome, has_plot=is_due))
-            if is_due:
+            context.log_event(of_realtime(opened, outcome, archives[outcome.place.source]))
+            if _is_due(outcome):
                 judged.setdefault(outcome.dataset, []).append(outcome.place)
         for dataset, places in judged.items():
-            for evaluation in evaluations(opened, config, dataset, places):
+            for evaluation in evaluations(opened, config, dataset, places, archives):
                 # Dagster takes a check here, though its annotation does not say so
                 context.log_event(evaluation)  # type: ignore[arg-type]
         if failed:

@@ -4,12 +4,11 @@ import time
 
 import dagster as dg
 
-from fluxforge_assets.defs.partitions import INSTRUMENTS, instruments
-from fluxforge_assets.defs.realtime import REALTIME
+from fluxforge_assets.defs.partitions import INSTRUMENTS, instruments, today
+from fluxforge_assets.defs.realtime import REALTIME, dates_to_run
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.lake.inspection import check_instrument
-from fluxforge_assets.lake.landing import waiting
-from fluxforge_assets.lake.marks import marks
+from fluxforge_assets.lake.landing import dates_waiting, waiting
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
@@ -22,7 +21,7 @@ _ACTIVE = [s for s in dg.DagsterRunStatus if s.value in {"QUEUED", "NOT_STARTED"
 
 
 def ready_sensor(config: Config, job: dg.JobDefinition) -> dg.SensorDefinition:
-    """Starts one run per date over everything that waits, at most every `etl.min_run_interval_seconds`."""
+    """Starts a run over everything that waits, where none stays, at most every `etl.min_run_interval_seconds`."""
 
     @dg.sensor(
         job=job,
@@ -36,7 +35,7 @@ def ready_sensor(config: Config, job: dg.JobDefinition) -> dg.SensorDefinition:
         wanted = dates_to_run(opened)
         if not wanted:
             return dg.SkipReason("nothing waits in raw/ready")
-        is_new = any(waiting(opened, source) for source in opened.sources())
+        is_new = bool(dates_waiting(opened, today()))
         wait = seconds_to_wait(context.instance, config.etl.min_run_interval_seconds, is_new=is_new)
         if wait is None:
             return dg.SkipReason("a real-time run is under way")
@@ -45,22 +44,11 @@ def ready_sensor(config: Config, job: dg.JobDefinition) -> dg.SensorDefinition:
         known = set(context.instance.get_dynamic_partitions(INSTRUMENTS))
         new = sorted(keys_waiting(opened) - known)
         return dg.SensorResult(
-            run_requests=[
-                dg.RunRequest(
-                    run_config={"ops": {"land_bronze": {"config": {"date": date}}}}, tags={"fluxforge/date": date}
-                )
-                for date in wanted
-            ],
+            run_requests=[dg.RunRequest(tags={"fluxforge/dates": " ".join(sorted(wanted))})],
             dynamic_partitions_requests=[instruments.build_add_request(new)] if new else [],
         )
 
     return ready_segments
-
-
-def dates_to_run(lake: Lake) -> list[str]:
-    """Dates with segments waiting to be landed, or landed by a run that did not finish."""
-    dates = {name.date for source in lake.sources() for name in waiting(lake, source)}
-    return sorted(dates | {known.date for known in marks(lake) if known.is_dirty})
 
 
 def keys_waiting(lake: Lake) -> set[str]:

@@ -107,7 +107,7 @@ def _config(
             }
             for name, symbols in exchanges.items()
         },
-        "etl": {"min_run_interval_seconds": 5},
+        "etl": {"min_run_interval_seconds": 5, "stay_seconds": 0},
         "metrics": {"port": 0},
     }
 

@@ -27,7 +27,7 @@ from fluxforge_assets.lake.recipe import Change, Input, Recipe, Writer
 from fluxforge_assets.lake.replacing import finish
 from fluxforge_assets.lake.scanning import scan
 from fluxforge_assets.lake.swap import discard, keep, new_directory, swap
-from fluxforge_assets.lake.tries import forget
+from fluxforge_assets.lake.tries import forget, name_of
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.storage.bucket import LakePath
 
@@ -108,7 +108,7 @@ def replace(lake: Lake, recipe: Recipe, place: Place) -> Change:
             swap(made, directory)
         else:
             discard(made)
-    forget(lake, recipe.dataset.asset, place)
+    forget(lake, place.source, place.date, name_of(recipe.dataset.asset, place))
     change.is_rebuilt = True
     return change
 

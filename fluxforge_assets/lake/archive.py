@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -62,6 +63,24 @@ class Archive:
             self.names(date)  # listed first: whatever they name has its file by then
             self._files[channel, date] = list_files(self.paths.archive_dir / channel / f"date={date}")
         return self._files[channel, date]
+
+    def look_again(self) -> None:
+        """See what has landed since; what was read of segments is kept, for they never change."""
+        self._names.clear()
+        self._files.clear()
+        self._watermark = None
+        if self.kept is not None:
+            self.kept.forget_unused()
+
+    def without_rows(self) -> Archive:
+        """The same state of the segments, which keeps no rows of its own."""
+        other = copy.copy(self)
+        other.kept = None
+        return other
+
+    def brings(self, name: SegmentName, key: str) -> bool:
+        """Whether a segment has rows of an instrument."""
+        return any(key in entry.instruments for entry in self.manifest(name).channels.values())
 
     def forget_files(self) -> None:
         """Look again where files are: compaction has moved rows from many into few."""
@@ -143,3 +162,8 @@ def _segment(name: str) -> SegmentName | None:
         return segment_of_file(name)
     except DataError:
         return None
+
+
+def archives_of(lake: Lake) -> dict[str, Archive]:
+    """The archive of every source."""
+    return {source: Archive(lake, source) for source in lake.sources()}

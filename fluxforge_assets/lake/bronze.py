@@ -58,7 +58,7 @@ def gap_table(archive: Archive, instrument: Instrument, from_us: int, to_us: int
     """
     names = archive.between(from_us, to_us)
     table = standing(rows_of(archive, Channel.GAPS, instrument, names))
-    bringers = {n.collector for n in names if instrument.key in archive.instruments([n])}
+    bringers = {n.collector for n in names if archive.brings(n, instrument.key)}
     holes = archive.holes(n for n in names if n.collector in bringers)
     made = [
         {

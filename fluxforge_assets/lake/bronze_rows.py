@@ -20,11 +20,11 @@ from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bronze_files import ATTEMPTS
 from fluxforge_assets.lake.kept import between
 from fluxforge_assets.lake.merging import merge
-from fluxforge_collector.errors import DataError
+from fluxforge_collector.errors import DataError, SegmentError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
 from fluxforge_collector.schemas import order_of, plain_schema
-from fluxforge_collector.segments.names import SegmentName
+from fluxforge_collector.segments.names import SegmentName, segment_of_file
 from fluxforge_collector.segments.sealed import read_rows
 from fluxforge_collector.storage.bucket import LakePath
 
@@ -161,10 +161,12 @@ def _read_errors(path: LakePath) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(
-            f"bronze file {path} cannot be read: {error}", "restore it from a copy, then materialise the date again"
-        ) from error
+    except (OSError, pa.ArrowException, DataError) as error:
+        said = f"bronze file {path} cannot be read: {error}"
+        remedy = "restore it from a copy, then materialise the date again"
+        if getattr(error, "errno", None) is None and path.name.startswith("segment_"):
+            raise SegmentError(said, remedy, segment_of_file(path.name).id) from error
+        raise DataError(said, remedy) from error  # the disk refuses, or a compacted file holds a whole day
 
 
 def _has_rows(archive: Archive, name: SegmentName, channel: Channel, instrument: Instrument) -> bool:

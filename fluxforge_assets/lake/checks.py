@@ -49,6 +49,12 @@ class Stored(NamedTuple):
     config: Config
     dataset: Dataset
     place: Place
+    archive: Archive | None = None
+    """The source's archive where it is open already; no rows are kept in it for judging."""
+
+    def bronze(self) -> Archive:
+        """What was landed."""
+        return self.archive.without_rows() if self.archive else Archive(self.lake, self.place.source)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -123,7 +129,7 @@ def check_books_kept(stored: Stored) -> Verdict:
     counted = int(frame.select(pl.sum_horizontal(pl.col(_BOOK_EVENTS).cast(pl.Int64).sum())).item())
     total = within = 0
     stamps = frame["ts"]
-    archive = Archive(stored.lake, stored.place.source)
+    archive = stored.bronze()
     for batch in bronze.book_batches(archive, stored.place.instrument, stored.place.start_us, stored.until_us()):
         captured = pl.Series(batch["capture_ts"]).cast(pl.Int64)
         total += len(captured)
@@ -135,7 +141,7 @@ def check_books_kept(stored: Stored) -> Verdict:
 
 def check_trades_kept(stored: Stored) -> Verdict:
     """The traded amount is that of bronze, each valid trade once."""
-    archive = Archive(stored.lake, stored.place.source)
+    archive = stored.bronze()
     table = bronze.trade_table(archive, stored.place.instrument, stored.place.start_us, stored.until_us())
     wanted = float(clean_trades(table)["amount"].sum())
     if not stored.files():

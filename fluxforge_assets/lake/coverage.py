@@ -10,7 +10,7 @@ import polars as pl
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bronze import gap_table, standing
 from fluxforge_assets.lake.bronze_rows import rows_of
-from fluxforge_assets.lake.paths import Lake, Place, day_start_us
+from fluxforge_assets.lake.paths import Place, day_start_us
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.manifest import Manifest
@@ -79,13 +79,19 @@ def coverages(archive: Archive, date: str, channel: Channel) -> Iterator[Coverag
         )
 
 
-def gap_seconds(lake: Lake, place: Place, from_us: int, to_us: int, archive: Archive | None = None) -> float:
-    """Seconds of `[from_us, to_us)` that lie in a gap of any channel of the instrument."""
-    if to_us <= from_us:
-        return 0.0
-    rows = pl.DataFrame(gap_table(archive or Archive(lake, place.source), place.instrument, from_us, to_us))
+def gaps_until(archive: Archive, place: Place, until_us: int) -> tuple[float, float]:
+    """Seconds of an instrument's day that lie in a gap of any channel, and the share of its time that does not.
+
+    Both up to `until_us`, from the first segment of the day that brings the instrument.
+    """
+    first = next((name for name in archive.names(place.date) if archive.brings(name, place.instrument.key)), None)
+    start_us = max(place.start_us, archive.manifest(first).from_us) if first else until_us
+    if until_us <= start_us:
+        return 0.0, 1.0
+    rows = pl.DataFrame(gap_table(archive, place.instrument, start_us, until_us))
     spans: list[Span] = rows.select(pl.col("gap_start", "gap_end").cast(pl.Int64)).rows()
-    return _length(merged(_clip(spans, (from_us, to_us)))) / 1e6
+    gap_us = _length(merged(_clip(spans, (start_us, until_us))))
+    return gap_us / 1e6, 1 - gap_us / (until_us - start_us)
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

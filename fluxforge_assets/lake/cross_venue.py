@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from fluxforge_assets.lake.archive import SILENT_COLLECTOR_US
+from fluxforge_assets.lake.archive import SILENT_COLLECTOR_US, Archive
 from fluxforge_assets.lake.datasets import GOLD_CROSS_VENUE, SILVER_ORDERBOOK
 from fluxforge_assets.lake.from_silver import FromSilver, shifted
 from fluxforge_assets.lake.parts import parts_of
@@ -26,8 +26,8 @@ class GoldCrossVenue(FromSilver):
 
     dataset = GOLD_CROSS_VENUE
 
-    def __init__(self, lake: Lake, config: Config, source: str) -> None:
-        super().__init__(lake, config, source)
+    def __init__(self, lake: Lake, config: Config, source: str, archive: Archive | None = None) -> None:
+        super().__init__(lake, config, source, archive)
         self._silver = {source: self.silver}
 
     def renewed(self) -> GoldCrossVenue:

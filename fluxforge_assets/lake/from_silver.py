@@ -8,6 +8,7 @@ from typing import Protocol
 import polars as pl
 from polars.exceptions import PolarsError
 
+from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.datasets import SILVER_ORDERBOOK, Dataset
 from fluxforge_assets.lake.parts import Part, original_parts, parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place
@@ -35,9 +36,9 @@ class FromSilver:
     dataset: Dataset
     keeps_empty = False
 
-    def __init__(self, lake: Lake, config: Config, source: str) -> None:
+    def __init__(self, lake: Lake, config: Config, source: str, archive: Archive | None = None) -> None:
         self._lake, self._config, self._source = lake, config, source
-        self.silver = SilverOrderbook(lake, config, source)
+        self.silver = SilverOrderbook(lake, config, source, archive)
         self.options = config.etl.channels.orderbook.processor_options
         self.columns = self.dataset.columns(self.options)
         self.fingerprint = self.dataset.fingerprint(self.options)

@@ -17,6 +17,7 @@ class Kept:
     def __init__(self, most_bytes: int) -> None:
         self._free = most_bytes
         self._files: dict[tuple[LakePath, tuple[str, ...]], dict[str, pa.RecordBatch] | None] = {}
+        self._used: set[tuple[LakePath, tuple[str, ...]]] = set()
 
     def __repr__(self) -> str:
         return f"<Kept {len(self._files)} files, {self._free} bytes free>"
@@ -26,22 +27,35 @@ class Kept:
         known = (path, tuple(schema.names))
         if known not in self._files:
             self._files[known] = self._read(path, schema)
+        self._used.add(known)
         rows = self._files[known]
         if rows is None:
             return None
         return [rows[instrument.key]] if instrument.key in rows else []
 
+    def forget_unused(self) -> None:
+        """Make room: let go what nobody asked for since the last time, and what found no room then."""
+        for known, rows in list(self._files.items()):
+            if rows is None or known not in self._used:
+                del self._files[known]
+                self._free += _bytes(rows)
+        self._used.clear()
+
     def _read(self, path: LakePath, schema: pa.Schema) -> dict[str, pa.RecordBatch] | None:
         if most_bytes(path, schema.names) > self._free:
             return None
         batch = read_table(path, schema).combine_chunks()
-        self._free -= batch.nbytes
         rows: dict[str, pa.RecordBatch] = {}
         start = 0
         for key, count in runs_of(batch.select(["exchange", "symbol"])):
             rows[key] = batch.slice(start, count).to_batches()[0]
             start += count
+        self._free -= _bytes(rows)
         return rows
+
+
+def _bytes(rows: dict[str, pa.RecordBatch] | None) -> int:
+    return sum(batch.nbytes for batch in (rows or {}).values())
 
 
 def between(batch: pa.RecordBatch, from_us: int, to_us: int) -> pa.RecordBatch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,12 @@ from fluxforge_assets.lake.marks import mark
 from fluxforge_assets.lake.parts import locked
 from fluxforge_assets.lake.paths import Lake, Segments
 from fluxforge_assets.lake.swap import discard, new_directory
+from fluxforge_assets.lake.tries import count_failure, forget, segment_name
 from fluxforge_collector.durable import make_directory
 from fluxforge_collector.errors import DataError, FluxForgeError, MissingError, StorageError
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
-from fluxforge_collector.segments.names import SegmentName, date_of, format_of, segment_of_file
+from fluxforge_collector.segments.names import SegmentName, date_of, format_of, parse_segment_id, segment_of_file
 from fluxforge_collector.storage.bucket import LakePath, matching, on_disk
 from fluxforge_collector.storage.changes import move, write
 
@@ -33,10 +34,11 @@ ORPHAN_SECONDS = 900.0
 
 @dataclass
 class Landed:
-    """What a landing did: the segments now archived, and per quarantined name the reason."""
+    """What a landing did: the segments now archived, and by name why others went to quarantine or failed this time."""
 
     manifests: list[Manifest] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def landing_lock(source: str) -> str:
@@ -56,34 +58,59 @@ def waiting(lake: Lake, source: str) -> list[SegmentName]:
     return sorted(found.values(), key=lambda name: (name.start_us, name.id))
 
 
-def land(lake: Lake, source: str, dates: Collection[str] | None = None) -> Landed:
+def dates_waiting(lake: Lake, today: str) -> set[str]:
+    """Dates of waiting segments; one that has not begun, by a clock that is ahead, waits until it has."""
+    return {n.date for source in lake.sources() for n in waiting(lake, source) if n.date <= today}
+
+
+def land(
+    lake: Lake,
+    source: str,
+    dates: Collection[str] | None = None,
+    *,
+    max_tries: int = 5,
+    inspect: Callable[[Manifest, Path], None] = inspect_segment,
+) -> Landed:
     """Land every waiting segment of these dates (all dates without them), and sweep what is no segment.
 
-    One landing runs at a time; a second one waits, and finds what the first left. A bad segment never stops the rest.
+    One landing runs at a time; a second one waits, and finds what the first left. A bad segment never stops the rest:
+    one that breaks its contract goes to quarantine, one that fails otherwise does so after `max_tries`.
+
+    Raises: StorageError where the disk refuses; no segment is to blame for that.
     """
     done = Landed()
     paths = lake.segments(source)
     with locked(lake.work, landing_lock(source)):
         for name in waiting(lake, source):
             if dates is None or name.date in dates:
-                _land_one(lake, paths, name, done)
+                _land_one(lake, paths, name, done, max_tries, inspect)
         _sweep(lake, paths, done)
     return done
 
 
-def _land_one(lake: Lake, paths: Segments, name: SegmentName, done: Landed) -> None:
+def _land_one(
+    lake: Lake,
+    paths: Segments,
+    name: SegmentName,
+    done: Landed,
+    max_tries: int,
+    inspect: Callable[[Manifest, Path], None],
+) -> None:
     try:
         if paths.archive_manifest(name.date, name.id).is_file():
             _drop_copy(paths, name)
             return
         manifest = _claim(paths, name)
         with _claimed_files(lake, paths, manifest) as directory:
-            inspect_segment(manifest, directory)
+            inspect(manifest, directory)
     except StorageError:
         raise
     except FluxForgeError as error:
         _quarantine_segment(paths, name, str(error))
         done.quarantined[name.id] = str(error)
+        return
+    except Exception as error:  # noqa: BLE001  whatever goes wrong with one segment must not stop the others
+        _fail(lake, paths, name, done, max_tries, f"{type(error).__name__}: {error}")
         return
     for date in _dates(manifest):
         mark(lake, paths.source, date)
@@ -92,7 +119,36 @@ def _land_one(lake: Lake, paths: Segments, name: SegmentName, done: Landed) -> N
             claimed = paths.processing_file(channel, name.id, entry.form)
             move(claimed, paths.archive_file(channel, name.date, name.id, entry.form))
     move(paths.processing_manifest(name.id), paths.archive_manifest(name.date, name.id))
+    forget(lake, paths.source, name.date, segment_name(name.id))
     done.manifests.append(manifest)
+
+
+def _fail(lake: Lake, paths: Segments, name: SegmentName, done: Landed, max_tries: int, why: str) -> None:
+    """Count a failure; the last one sends the segment to quarantine."""
+    count = count_failure(lake, paths.source, name.date, segment_name(name.id), why)
+    if count < max_tries:
+        done.failed[name.id] = why
+        return
+    reason = f"{why} ({count} tries)"
+    _quarantine_segment(paths, name, reason)
+    forget(lake, paths.source, name.date, segment_name(name.id))
+    done.quarantined[name.id] = reason
+
+
+def withdraw(lake: Lake, source: str, segment: str, reason: str) -> None:
+    """Take a landed segment out of the archive into quarantine, its manifest first: from then on it is a hole."""
+    paths, name = lake.segments(source), parse_segment_id(segment)
+    with locked(lake.work, landing_lock(source)):
+        landed = paths.archive_manifest(name.date, name.id)
+        if not landed.is_file():
+            return
+        manifest = read_manifest(landed)
+        quarantine(landed, paths.quarantine_dir / landed.name, reason)
+        for channel, entry in manifest.channels.items():
+            file = paths.archive_file(channel, name.date, name.id, entry.form)
+            if file.is_file():
+                quarantine(file, paths.quarantine_dir / channel / file.name, reason)
+    mark(lake, source, name.date)
 
 
 def _dates(manifest: Manifest) -> set[str]:

@@ -1,6 +1,7 @@
-"""Tries: how often each partition of a date has failed in a row, and why, kept in a file so that no restart forgets it.
+"""Tries: how often a partition or segment of a date failed in a row, and why; in a file, so that no restart forgets.
 
-One that failed `etl.max_tries` times is set aside: real-time runs leave it alone until materialising it succeeds.
+A partition that failed `etl.max_tries` times is set aside: real-time runs leave it alone until materialising it
+succeeds. A segment that did goes to quarantine.
 """
 
 from __future__ import annotations
@@ -34,20 +35,24 @@ def tries(lake: Lake, source: str, date: str) -> dict[str, Try]:
         ) from error
 
 
-def count_failure(lake: Lake, asset: str, place: Place, error: str) -> int:
-    """Add a failure of a partition, durably; how many there are now in a row."""
-    known = tries(lake, place.source, place.date)
-    name = name_of(asset, place)
+def count_failure(lake: Lake, source: str, date: str, name: str, error: str) -> int:
+    """Add a failure, durably; how many there are now in a row."""
+    known = tries(lake, source, date)
     known[name] = Try(known[name].failures + 1 if name in known else 1, error)
-    _write(lake, place, known)
+    _write(lake, source, date, known)
     return known[name].failures
 
 
-def forget(lake: Lake, asset: str, place: Place) -> None:
-    """A partition succeeded: it starts from nothing."""
-    known = tries(lake, place.source, place.date)
-    if known.pop(name_of(asset, place), None) is not None:
-        _write(lake, place, known)
+def forget(lake: Lake, source: str, date: str, name: str) -> None:
+    """It succeeded, and starts from nothing."""
+    known = tries(lake, source, date)
+    if known.pop(name, None) is not None:
+        _write(lake, source, date, known)
+
+
+def forget_all(lake: Lake, source: str, date: str) -> None:
+    """What made partitions of a date fail is gone: all are tried anew."""
+    _write(lake, source, date, {})
 
 
 def name_of(asset: str, place: Place) -> str:
@@ -55,8 +60,13 @@ def name_of(asset: str, place: Place) -> str:
     return f"{asset} {place.instrument.key}"
 
 
-def _write(lake: Lake, place: Place, known: dict[str, Try]) -> None:
-    path = lake.state / "tries" / f"{place.source}.{place.date}.json"
+def segment_name(segment: str) -> str:
+    """How a segment is called here."""
+    return f"segment {segment}"
+
+
+def _write(lake: Lake, source: str, date: str, known: dict[str, Try]) -> None:
+    path = lake.state / "tries" / f"{source}.{date}.json"
     if known:
         write(path, json.dumps({name: one._asdict() for name, one in known.items()}, indent=1).encode())
     else:

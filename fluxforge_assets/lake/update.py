@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -14,14 +14,15 @@ from fluxforge_assets.lake.bars import GoldBars
 from fluxforge_assets.lake.cross_venue import GoldCrossVenue
 from fluxforge_assets.lake.events import SilverTicker, SilverTrades
 from fluxforge_assets.lake.labels import GoldLabels
+from fluxforge_assets.lake.landing import withdraw
 from fluxforge_assets.lake.ofi_integrated import GoldOfiIntegrated
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change, Recipe
 from fluxforge_assets.lake.silver import SilverOrderbook
-from fluxforge_assets.lake.tries import count_failure, forget, name_of, tries
+from fluxforge_assets.lake.tries import count_failure, forget, forget_all, name_of, tries
 from fluxforge_assets.lake.vpin import GoldVpin
 from fluxforge_collector.config.model import Config
-from fluxforge_collector.errors import DataError, FluxForgeError
+from fluxforge_collector.errors import DataError, FluxForgeError, SegmentError
 from fluxforge_collector.instruments import Instrument
 
 _KNOWN = (
@@ -60,10 +61,10 @@ def recipes(lake: Lake, config: Config, source: str, archive: Archive | None = N
     return made
 
 
-def recipe_of(asset: str, lake: Lake, config: Config, source: str) -> Recipe:
-    """The recipe of an asset, whether or not its channel is enabled."""
-    known: dict[str, Callable[[Lake, Config, str], Recipe]] = {made.dataset.asset: made for made in _KNOWN}
-    return known[asset](lake, config, source)
+def recipe_of(asset: str, lake: Lake, config: Config, source: str, archive: Archive | None = None) -> Recipe:
+    """The recipe of an asset, whether or not its channel is enabled, over one archive if it is given."""
+    known: dict[str, Callable[[Lake, Config, str, Archive | None], Recipe]] = {m.dataset.asset: m for m in _KNOWN}
+    return known[asset](lake, config, source, archive)
 
 
 def places_of(lake: Lake, source: str, date: str, archive: Archive | None = None) -> list[Place]:
@@ -73,10 +74,9 @@ def places_of(lake: Lake, source: str, date: str, archive: Archive | None = None
     return [Place(source, Instrument.from_key(key), date) for key in keys]
 
 
-def sources_of(lake: Lake, instrument: Instrument, date: str) -> list[str]:
+def sources_of(archives: Iterable[Archive], instrument: Instrument, date: str) -> list[str]:
     """The sources that brought rows of an instrument on a date."""
-    archives = [Archive(lake, source) for source in lake.sources()]
-    return [a.source for a in archives if any(instrument.key in a.instruments([name]) for name in a.names(date))]
+    return [a.source for a in archives if any(a.brings(name, instrument.key) for name in a.names(date))]
 
 
 def update(
@@ -95,22 +95,35 @@ def update(
             try:
                 change = advance(lake, recipe, place)
             except FluxForgeError as error:
-                yield _failed(lake, config, asset, place, error)
+                yield _failed(lake, config, asset, place, error, archive)
                 continue
             except (PolarsError, pa.ArrowException, OSError) as error:
                 wrapped = DataError(f"{type(error).__name__}: {str(error).splitlines()[0]}", "materialise it again")
-                yield _failed(lake, config, asset, place, wrapped)
+                yield _failed(lake, config, asset, place, wrapped, archive)
                 continue
             if known:
-                forget(lake, asset, place)
+                forget(lake, source, date, name_of(asset, place))
             if change is not None:
                 yield change
 
 
-def _failed(lake: Lake, config: Config, asset: str, place: Place, error: FluxForgeError) -> Failed:
-    """The failure, counted where it lies in the data: a full disk sets nothing aside."""
-    count = count_failure(lake, asset, place, str(error)) if isinstance(error, DataError) else 0
-    return Failed(place, asset, error, is_set_aside=count >= config.etl.max_tries)
+def _failed(lake: Lake, config: Config, asset: str, place: Place, error: FluxForgeError, archive: Archive) -> Failed:
+    """The failure, counted where it lies in the data: a full disk sets nothing aside.
+
+    What cannot be read of a segment at the last try takes the segment out of the archive, and the partition goes on.
+    """
+    if not isinstance(error, DataError):
+        return Failed(place, asset, error)
+    count = count_failure(lake, place.source, place.date, name_of(asset, place), str(error))
+    if count < config.etl.max_tries:
+        return Failed(place, asset, error)
+    if not isinstance(error, SegmentError):
+        return Failed(place, asset, error, is_set_aside=True)
+    withdraw(lake, place.source, error.segment, str(error))
+    forget_all(lake, place.source, place.date)
+    archive.look_again()
+    said = f"{error.message}; its segment went to quarantine after {count} tries"
+    return Failed(place, asset, DataError(said, "restore it from a copy and move it into raw/ready with its manifest"))
 
 
 def is_complete(lake: Lake, source: str, date: str) -> bool:

@@ -222,6 +222,7 @@ class Etl(Section):
     channels: Channels = Channels()
     gold: Gold = Gold()
     min_run_interval_seconds: float = Field(30.0, ge=0, description="least time between starts of real-time runs, s")
+    stay_seconds: float = Field(3600.0, ge=0, description="how long a real-time run stays for what lands next, s")
     max_tries: int = Field(5, ge=1, description="failures in a row after which real-time runs leave a partition alone")
     start_date: str = Field("2024-01-01", pattern=r"^\d{4}-\d{2}-\d{2}$", description="first date partition, UTC")
 

@@ -1,6 +1,6 @@
 """Figures of the real-time path: 50 instruments, a segment a minute, from ready to bars that can be queried.
 
-`python tests/bench/bench_realtime.py [--minutes 5] [--stages-only]` prints what each stage costs in this process, then
+`python tests/bench/bench_realtime.py [--minutes 5] [--stages-only | --end-to-end-only]` prints what each stage costs in this process, then
 what the real daemon needs from end to end, and as its last line JSON. Figures in seconds depend on the machine.
 """
 
@@ -8,11 +8,14 @@ import argparse
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -69,11 +72,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--instruments", type=int, default=50)
     parser.add_argument("--minutes", type=int, default=5)
-    parser.add_argument("--stages-only", action="store_true")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--stages-only", action="store_true")
+    only.add_argument("--end-to-end-only", action="store_true")
     asked = parser.parse_args()
     found: dict[str, object] = {"bench": "realtime", "instruments": asked.instruments}
-    with tempfile.TemporaryDirectory() as folder:
-        found["stages"] = stages(Path(folder), asked.instruments, asked.minutes)
+    if not asked.end_to_end_only:
+        with tempfile.TemporaryDirectory() as folder:
+            found["stages"] = stages(Path(folder), asked.instruments, asked.minutes)
     if not asked.stages_only:
         with tempfile.TemporaryDirectory() as folder:
             found["end_to_end"] = end_to_end(Path(folder), asked.instruments, asked.minutes)
@@ -206,22 +212,15 @@ def end_to_end(folder: Path, instruments: int, minutes: int) -> dict[str, object
     home.mkdir()
     (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     environment = {**os.environ, "DAGSTER_HOME": str(home), "FLUXFORGE_CONFIG": str(path)}
-    tool = Path(sys.executable).parent / "dagster-daemon"
-    command = [tool, "run", "-w", str(ROOT / "workspace.yaml")]
     seconds: list[float] = []
-    with (folder / "daemon.log").open("wb") as log:
-        daemon = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True)
-        try:
-            for manifest in manifests:
-                deliver(folder / "staging", lake.root, manifest)
-                ready = time.monotonic()
-                _wait_for_bars(lake, manifest, instruments)
-                seconds.append(time.monotonic() - ready)
-                print(f"  {seconds[-1]:.1f} s")
-                time.sleep(max(0.0, 60 - (time.monotonic() - ready)) if len(seconds) < len(manifests) else 0)
-        finally:
-            os.killpg(daemon.pid, signal.SIGTERM)
-            daemon.wait(30)
+    with started(home, environment):
+        for manifest in manifests:
+            deliver(folder / "staging", lake.root, manifest)
+            ready = time.monotonic()
+            _wait_for_bars(lake, manifest, instruments)
+            seconds.append(time.monotonic() - ready)
+            print(f"  {seconds[-1]:.1f} s")
+            time.sleep(max(0.0, 60 - (time.monotonic() - ready)) if len(seconds) < len(manifests) else 0)
     steady = sorted(seconds[WARM_MINUTES:])
     shown = {
         "p50_s": round(median(steady), 2),
@@ -233,6 +232,38 @@ def end_to_end(folder: Path, instruments: int, minutes: int) -> dict[str, object
     }
     print("segment ready to bars queryable:", shown)
     return shown
+
+
+@contextmanager
+def started(home: Path, environment: dict[str, str]) -> Iterator[list[subprocess.Popen]]:
+    """The server's profile without the page: a code server of its own and the daemon; their processes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    workspace = home / "workspace.yaml"
+    workspace.write_text((ROOT / "workspace.server.yaml").read_text().replace("4266", port))
+    tools = Path(sys.executable).parent
+    commands = (
+        [tools / "dagster", "api", "grpc", "-m", "fluxforge_assets.definitions", "-h", "127.0.0.1", "-p", port],
+        [tools / "dagster-daemon", "run", "-w", workspace],
+    )
+    running: list[subprocess.Popen] = []
+    with (home / "processes.log").open("wb") as log:
+        try:
+            running += [
+                subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True)
+                for command in commands
+            ]
+            yield running
+        finally:
+            for process in reversed(running):
+                os.killpg(process.pid, signal.SIGTERM)
+            for process in reversed(running):
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
 
 
 def _wait_for_bars(lake: Lake, manifest: Manifest, instruments: int) -> None:

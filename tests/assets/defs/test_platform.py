@@ -1,10 +1,14 @@
 """Sensor, real-time job, assets and checks together, in process over a temporary lake."""
 
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import dagster as dg
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from support.market import DAY, INSTRUMENTS, config_of, deliver, records, seal
+from support.market import DAY, INSTRUMENTS, NOON_US, config_of, deliver, records, seal
 
 from fluxforge_assets.definitions import build
 from fluxforge_assets.defs.realtime import REALTIME
@@ -12,8 +16,11 @@ from fluxforge_assets.lake.checks import CHECKS, Stored
 from fluxforge_assets.lake.datasets import DATASETS, REFRESHED, SILVER_ORDERBOOK
 from fluxforge_assets.lake.marks import mark, marks
 from fluxforge_assets.lake.plausibility import PLAUSIBLE
+from fluxforge_collector.config.load import load_config
 
 BTC = f"{DAY}|binanceus:BTC-USDT"
+DEADLINE_SECONDS = 120
+FAR_US = NOON_US + 30_000 * 86_400_000_000
 KEYS = ("binanceus:BTC-USDT", "binanceus:ETH-USDT", "okx:BTC-USDT_USDT")
 APPENDED = [dataset for dataset in DATASETS if dataset not in REFRESHED]
 
@@ -121,6 +128,57 @@ def test_work_left_by_a_run_that_died_is_taken_up(defs, instance, lake):
     assert tables(lake)
     assert [m.is_dirty for m in marks(lake)] == [False]
     assert tick(defs, instance) == []
+
+
+def test_a_run_stays_for_what_comes_next_and_tells_all_of_it(tmp_path, config, instance, lake, monkeypatch):
+    """One run takes up every delivery; partitions are told of as they appear, and again, complete, at its end."""
+    (tmp_path / "fluxforge.yaml").write_text(json.dumps(json.loads(config.model_dump_json())))
+    monkeypatch.setenv("FLUXFORGE_CONFIG", str(tmp_path / "fluxforge.yaml"))
+    config = load_config()
+    manifests = seal(tmp_path / "staging", records(3, seconds=50))
+    deliver(tmp_path / "staging", lake.root, manifests[:2])
+    job = build(config).get_repository_def().get_job(REALTIME)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(job.execute_in_process, instance=instance)
+        rows = 0
+        for manifest in manifests[2:]:
+            wait_for(lambda: total(lake) > rows, run)  # noqa: B023  called at once
+            rows = total(lake)
+            deliver(tmp_path / "staging", lake.root, [manifest])
+        wait_for(lambda: total(lake) > rows, run)
+        wait_for(lambda: len(events_of(instance, "silver/orderbook")) == len(KEYS), run)
+        wait_for(lambda: list(lake.raw.glob("ready/**/*.json")) == [], run)
+        changed = config.model_copy(update={"compaction": config.compaction.model_copy(update={"hour": 5})})
+        (tmp_path / "fluxforge.yaml").write_text(json.dumps(json.loads(changed.model_dump_json())))
+        assert run.result(DEADLINE_SECONDS).success, "another configuration ends it"
+    assert not list(lake.raw.glob("processing/**/*.json"))
+    found = tables(lake)
+    for dataset in APPENDED:
+        for key, event in events_of(instance, dataset.asset).items():
+            (frame,) = [
+                f for (asset, place), f in found.items() if asset == dataset.asset and place.instrument.key in key
+            ]
+            assert event.metadata["dagster/partition_row_count"].value == frame.height
+
+
+def total(lake):
+    """Rows of silver so far."""
+    return sum(frame.height for (asset, _), frame in tables(lake).items() if asset == "silver/orderbook")
+
+
+def wait_for(condition, run):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert not run.done(), run.result()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_segments_of_a_date_that_has_not_begun_wait(defs, instance, lake):
+    """A collector's clock is ahead: nothing is run over and over for them."""
+    seal(lake.root, records(4, start_us=FAR_US, seconds=20))
+    assert tick(defs, instance) == []
+    assert list(lake.raw.glob("ready/**/*.json"))
 
 
 def test_the_sensor_waits_after_failures(config, instance, lake):

@@ -1,6 +1,7 @@
 """Incremental = full: any split of the data over segments and runs gives the rows that one computation gives."""
 
 import itertools
+import json
 import random
 
 import polars as pl
@@ -10,6 +11,7 @@ from support.market import DAY, INSTRUMENTS, NOON_US, SECOND, config_of, deliver
 
 from fluxforge_assets.lake.advance import advance, replace
 from fluxforge_assets.lake.checks import CHECKS, Stored
+from fluxforge_assets.lake.compaction import Selection, compact
 from fluxforge_assets.lake.datasets import GOLD_BARS
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.parts import parts_of
@@ -19,6 +21,7 @@ from fluxforge_assets.lake.tries import tries
 from fluxforge_assets.lake.update import places_of, recipe_of, recipes, update
 from fluxforge_collector.instruments import Instrument
 
+FAR_US = NOON_US + 30 * 86_400 * SECOND
 DAYS = (DAY, "2026-11-21")
 MIDNIGHT_US = NOON_US + 12 * 3600 * SECOND
 
@@ -245,20 +248,22 @@ def test_bars_that_span_midnight_or_outlast_the_look_back(tmp_path, stored, lake
     assert_same(found, everything(lake, config, stored))
 
 
-def test_what_keeps_failing_is_set_aside_and_the_rest_goes_on(tmp_path, lake, config, stored):
-    """The tries outlast the process, which keeps nothing; a materialisation that succeeds starts anew."""
-    manifests = seal(tmp_path / "staging", records(12, seconds=30))
-    deliver(tmp_path / "staging", lake.root, manifests)
+def failures(lake, config):
+    """What failed of an update."""
+    return [o for o in update(lake, config, "ccxt", DAY) if not isinstance(o, Change)]
+
+
+def test_what_keeps_failing_is_set_aside_and_the_rest_goes_on(lake, config, stored):
+    """A compacted file holds a day, too much to give up. The tries outlast the process; a success starts anew."""
+    seal(lake.root, records(12, seconds=30))
     land(lake, "ccxt")
-    path = lake.segments("ccxt").archive_file("ticker", DAY, manifests[0].id)
+    assert list(compact(lake, config.compaction, Selection(channels=frozenset({"ticker"})), now_us=FAR_US))
+    (path,) = lake.raw.glob(f"archive/ccxt/ticker/date={DAY}/segments_*.parquet")
     whole = path.read_bytes()
-    path.write_bytes(b"no parquet at all")
-    rounds = [
-        [o for o in update(lake, config, "ccxt", DAY) if not isinstance(o, Change)]
-        for _ in range(config.etl.max_tries + 1)
-    ]
-    assert all(failed.asset == "silver/ticker" for failures in rounds for failed in failures)
-    assert [any(f.is_set_aside for f in failures) for failures in rounds] == [False] * 4 + [True, False]
+    path.write_bytes(whole[:4] + bytes(200) + whole[204:])
+    rounds = [failures(lake, config) for _ in range(config.etl.max_tries + 1)]
+    assert all(failed.asset == "silver/ticker" for found in rounds for failed in found)
+    assert [any(f.is_set_aside for f in found) for found in rounds] == [False] * 4 + [True, False]
     assert rounds[-1] == []
     place = rounds[0][0].place
     assert stored(place, "orderbook/hf").height > 0
@@ -268,6 +273,42 @@ def test_what_keeps_failing_is_set_aside_and_the_rest_goes_on(tmp_path, lake, co
     for failed in rounds[0]:
         assert replace(lake, recipe_of("silver/ticker", lake, config, "ccxt"), failed.place).rows > 0
     assert tries(lake, "ccxt", DAY) == {}
+
+
+def test_a_landed_segment_that_keeps_failing_goes_to_quarantine_and_is_a_gap(tmp_path, lake, config, stored):
+    """With its reason, after the last try; nobody waits for it then, and moved back it is taken in as late data."""
+    manifests = seal(tmp_path / "staging", records(12, seconds=50))
+    deliver(tmp_path / "staging", lake.root, manifests)
+    land(lake, "ccxt")
+    bad = manifests[1]
+    path = lake.segments("ccxt").archive_file("orderbook", DAY, bad.id)
+    whole = path.read_bytes()
+    path.write_bytes(b"no parquet at all")
+    for left in range(config.etl.max_tries, 0, -1):
+        found = failures(lake, config)
+        assert {f.asset for f in found} == {"silver/orderbook"}
+        assert not any(f.is_set_aside for f in found)
+        assert path.exists() == (left > 1)
+    assert "its segment went to quarantine after 5 tries" in str(found[0].error)
+    assert failures(lake, config) == []
+    quarantined = lake.segments("ccxt").quarantine_dir
+    for name in (f"segment_{bad.id}.json", f"orderbook/segment_{bad.id}.parquet", f"trades/segment_{bad.id}.parquet"):
+        reason = json.loads((quarantined / f"{name}.reason.json").read_text())["reason"]
+        assert str(path) in reason
+    assert tries(lake, "ccxt", DAY) == {}
+    (place, *_) = places_of(lake, "ccxt", DAY)
+    assert not stored(place, "orderbook/hf").filter(pl.col("ts").is_between(bad.from_us + 1, bad.to_us - 1)).height
+    ready = lake.segments("ccxt").ready_dir
+    (quarantined / "orderbook" / f"segment_{bad.id}.parquet").write_bytes(whole)
+    for name in [f"{channel}/segment_{bad.id}.parquet" for channel, e in bad.channels.items() if e.file] + [
+        f"segment_{bad.id}.json"
+    ]:
+        (quarantined / name).rename(ready / name)
+    assert [m.id for m in land(lake, "ccxt").manifests] == [bad.id]
+    assert failures(lake, config) == []
+    found = everything(lake, config, stored)
+    rebuilt(lake, config)
+    assert_same(found, everything(lake, config, stored))
 
 
 def test_a_silence_and_unusable_books_after_it_build_nothing_again(tmp_path, lake, config):

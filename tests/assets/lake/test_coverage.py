@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from support.market import DAY, NOON_US, SECOND, deliver, records, seal
 
 from fluxforge_assets.lake.archive import Archive
-from fluxforge_assets.lake.coverage import coverages, gap_seconds, merged, without
+from fluxforge_assets.lake.coverage import coverages, gaps_until, merged, without
 from fluxforge_assets.lake.landing import land
 from fluxforge_collector.records import Channel, GapReason, GapRecord
 
@@ -87,10 +87,13 @@ def test_a_gap_that_ends_days_later_counts_on_the_day_it_began(lake):
     assert of(lake, day="2026-11-22")["binanceus:BTC-USDT"].by_reason["crash"] == pytest.approx(12 * 3600 + 5)
 
 
-def test_seconds_in_a_range_count_every_channel_once(lake):
-    seal(lake.root, with_gaps(records(6, seconds=60), gap(10, 20), gap(15, 25, channel="trades")))
+def test_gaps_of_a_day_so_far_count_every_channel_once(lake):
+    seal(lake.root, with_gaps(records(6, seconds=60), gap(10, 20), gap(15, 25, channel="trades")), segment_seconds=30)
     land(lake, "ccxt")
-    place = of(lake)["binanceus:BTC-USDT"].place
-    assert gap_seconds(lake, place, NOON_US, NOON_US + 60 * SECOND) == pytest.approx(15)
-    assert gap_seconds(lake, place, NOON_US + 18 * SECOND, NOON_US + 22 * SECOND) == pytest.approx(4)
-    assert gap_seconds(lake, place, NOON_US, NOON_US) == 0
+    archive, place = Archive(lake, "ccxt"), of(lake)["binanceus:BTC-USDT"].place
+    first_us = archive.manifest(archive.names(DAY)[0]).from_us
+    for seconds, gaps in ((60, 15), (22, 12), (5, 0)):
+        until_us = NOON_US + seconds * SECOND
+        found = gaps_until(archive, place, until_us)
+        assert found == pytest.approx((gaps, 1 - gaps * SECOND / (until_us - first_us)))
+    assert gaps_until(archive, place, NOON_US - SECOND) == (0, 1)

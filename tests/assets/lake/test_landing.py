@@ -14,10 +14,10 @@ import pytest
 from support.market import DAY, records, seal
 
 from fluxforge_assets.lake.archive import Archive
-from fluxforge_assets.lake.inspection import check_instrument
+from fluxforge_assets.lake.inspection import check_instrument, inspect_segment
 from fluxforge_assets.lake.landing import ORPHAN_SECONDS, land, waiting
 from fluxforge_assets.lake.marks import marks
-from fluxforge_collector.errors import FluxForgeError
+from fluxforge_collector.errors import FluxForgeError, StorageError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.segments.manifest import checksum_file
 
@@ -257,3 +257,33 @@ def test_a_landing_killed_anywhere_is_resumed(lake, paths, moves):
 def test_symbols_made_to_leave_a_directory_are_refused(symbol):
     with pytest.raises(FluxForgeError):
         check_instrument(Instrument("binanceus", symbol).key)
+
+
+def test_a_segment_that_fails_unexpectedly_is_tried_again_then_quarantined_and_the_rest_lands(tmp_path, lake):
+    """Whatever is wrong with it is no reason to keep back the others; what it failed of is told with it."""
+    manifests = seal(lake.root, records(5, seconds=30))
+    bad = manifests[0].id
+
+    def inspect(manifest, directory):
+        if manifest.id == bad:
+            raise ZeroDivisionError("a defect of ours")
+        inspect_segment(manifest, directory)
+
+    rounds = [land(lake, "ccxt", max_tries=3, inspect=inspect) for _ in range(4)]
+    assert [m.id for m in rounds[0].manifests] == [m.id for m in manifests[1:]]
+    assert [list(r.failed) for r in rounds] == [[bad], [bad], [], []]
+    assert [r.quarantined for r in rounds] == [{}, {}, {bad: "ZeroDivisionError: a defect of ours (3 tries)"}, {}]
+    assert waiting(lake, "ccxt") == []
+
+
+def test_a_disk_that_refuses_is_no_fault_of_the_segment(lake):
+    """The landing ends; the segment waits, and lands once the disk is well."""
+    (manifest,) = seal(lake.root, records(5, seconds=5))
+
+    def inspect(_manifest, _directory):
+        raise StorageError("cannot read: Input/output error", "check the disk")
+
+    for _ in range(9):
+        with pytest.raises(StorageError):
+            land(lake, "ccxt", inspect=inspect)
+    assert [m.id for m in land(lake, "ccxt").manifests] == [manifest.id]
