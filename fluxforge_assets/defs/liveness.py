@@ -7,6 +7,7 @@ slot. What runs on another machine is left to the launcher that started it there
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 from pathlib import Path
 from typing import IO
@@ -14,20 +15,25 @@ from typing import IO
 import dagster as dg
 
 SENSOR_SECONDS = 30
-_held: list[IO[str]] = []
+_held: dict[str, IO[str]] = {}
 _STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 def alive(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> None:
     """Hold a lock for this run until the process ends, which the kernel then lets go, however it ends."""
-    path = _path(context.instance, context.run.run_id)
+    run_id = context.run.run_id
+    if run_id in _held:
+        return
+    path = _path(context.instance, run_id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _held.append(path.open("w"))
-    fcntl.flock(_held[-1], fcntl.LOCK_EX)
-    _held[-1].write(socket.gethostname())
-    _held[-1].flush()
-    while len(_held) > 1:
-        _held.pop(0).close()  # of a run before it in the same process
+    file = path.open("w")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    file.write(f"{socket.gethostname()} {os.getpid()}")
+    file.flush()
+    for earlier in _held.values():  # runs before it in the same process
+        earlier.close()
+    _held.clear()
+    _held[run_id] = file
 
 
 def has_died(instance: dg.DagsterInstance, run_id: str) -> bool:
@@ -35,7 +41,7 @@ def has_died(instance: dg.DagsterInstance, run_id: str) -> bool:
     try:
         with _path(instance, run_id).open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return file.read() == socket.gethostname()
+            return file.read().partition(" ")[0] == socket.gethostname()
     except (FileNotFoundError, BlockingIOError):
         return False
 

@@ -7,20 +7,15 @@ what the real daemon needs from end to end, and as its last line JSON. Figures i
 import argparse
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 from generated import generate
+from processes import cpu_seconds, home_of, lean, memory_mb
 
 from fluxforge_assets.kernels.warm import warm
 from fluxforge_assets.lake.datasets import GOLD_BARS
@@ -37,7 +32,6 @@ from fluxforge_collector.segments.manifest import Manifest
 from fluxforge_collector.segments.names import SourcePaths, date_of
 from fluxforge_collector.segments.writer import SegmentWriter
 
-ROOT = Path(__file__).resolve().parents[2]
 MINUTE_US = 60_000_000
 BOOKS_PER_S = 10.0
 WARM_MINUTES = 3
@@ -208,12 +202,12 @@ def end_to_end(folder: Path, instruments: int, minutes: int) -> dict[str, object
     path, _ = configured(folder, date_of(start_us))
     lake = Lake(folder / "lake")
     manifests = seal(folder / "staging", start_us, WARM_MINUTES + minutes, instruments)
-    home = folder / "home"
-    home.mkdir()
-    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
-    environment = {**os.environ, "DAGSTER_HOME": str(home), "FLUXFORGE_CONFIG": str(path)}
+    environment = home_of(folder, path)
+    home = Path(environment["DAGSTER_HOME"])
     seconds: list[float] = []
-    with started(home, environment):
+    with lean(environment) as processes:
+        while not (home / ".dagster" / "storage" / "runs.db").exists():
+            time.sleep(0.5)
         for manifest in manifests:
             deliver(folder / "staging", lake.root, manifest)
             ready = time.monotonic()
@@ -221,6 +215,7 @@ def end_to_end(folder: Path, instruments: int, minutes: int) -> dict[str, object
             seconds.append(time.monotonic() - ready)
             print(f"  {seconds[-1]:.1f} s")
             time.sleep(max(0.0, 60 - (time.monotonic() - ready)) if len(seconds) < len(manifests) else 0)
+        used, memory = cpu_seconds(processes), memory_mb(processes)
     steady = sorted(seconds[WARM_MINUTES:])
     shown = {
         "p50_s": round(median(steady), 2),
@@ -228,42 +223,12 @@ def end_to_end(folder: Path, instruments: int, minutes: int) -> dict[str, object
         "first_s": round(seconds[0], 2),
         "segments": len(steady),
         "load_average": round(os.getloadavg()[1], 1),
-        "history_bytes_per_run": _history_bytes(home) // len(seconds),
+        "cpu_s_per_minute": round(used / len(seconds), 2),
+        **memory,
+        "history_bytes": _history_bytes(home),
     }
     print("segment ready to bars queryable:", shown)
     return shown
-
-
-@contextmanager
-def started(home: Path, environment: dict[str, str]) -> Iterator[list[subprocess.Popen]]:
-    """The server's profile without the page: a code server of its own and the daemon; their processes."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    workspace = home / "workspace.yaml"
-    workspace.write_text((ROOT / "workspace.server.yaml").read_text().replace("4266", port))
-    tools = Path(sys.executable).parent
-    commands = (
-        [tools / "dagster", "api", "grpc", "-m", "fluxforge_assets.definitions", "-h", "127.0.0.1", "-p", port],
-        [tools / "dagster-daemon", "run", "-w", workspace],
-    )
-    running: list[subprocess.Popen] = []
-    with (home / "processes.log").open("wb") as log:
-        try:
-            running += [
-                subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True)
-                for command in commands
-            ]
-            yield running
-        finally:
-            for process in reversed(running):
-                os.killpg(process.pid, signal.SIGTERM)
-            for process in reversed(running):
-                try:
-                    process.wait(30)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
 
 
 def _wait_for_bars(lake: Lake, manifest: Manifest, instruments: int) -> None:

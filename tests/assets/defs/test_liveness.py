@@ -79,7 +79,7 @@ def test_a_run_of_another_machine_is_left_alone(instance, started, worker):
     worker.kill()
     worker.wait()
     sign = next(Path(instance.storage_directory()).glob(f"{started.run_id}/alive"))
-    sign.write_text("another-host")
+    sign.write_text(f"another-host {worker.pid}")
     assert not has_died(instance, started.run_id)
 
 
