@@ -10,12 +10,11 @@ import fcntl
 import os
 import socket
 from pathlib import Path
-from typing import IO
 
 import dagster as dg
 
 SENSOR_SECONDS = 30
-_held: dict[str, IO[str]] = {}
+_held: dict[str, int] = {}
 _STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
@@ -26,14 +25,13 @@ def alive(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> None:
         return
     path = _path(context.instance, run_id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("w")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    file.write(f"{socket.gethostname()} {os.getpid()}")
-    file.flush()
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o640)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    os.write(fd, f"{socket.gethostname()} {os.getpid()}".encode())
     for earlier in _held.values():  # runs before it in the same process
-        earlier.close()
+        os.close(earlier)
     _held.clear()
-    _held[run_id] = file
+    _held[run_id] = fd
 
 
 def has_died(instance: dg.DagsterInstance, run_id: str) -> bool:
