@@ -5,6 +5,8 @@ import re
 import pytest
 import yaml
 
+from fluxforge_collector.config.model import Config
+
 
 @pytest.fixture
 def compose(deploy):
@@ -55,6 +57,15 @@ def test_the_collector_is_scraped_as_on_a_single_machine(deploy):
     assert inside["scrape_configs"][0]["static_configs"] == [{"targets": ["collector:9108"]}]
     inside["scrape_configs"] = outside["scrape_configs"]
     assert inside == outside
+
+
+def test_the_configuration_of_the_containers_is_one_and_its_store_is_there(compose, deploy):
+    config = Config.model_validate(yaml.safe_load((deploy / "compose" / "fluxforge.yaml").read_text()))
+    assert config.storage.endpoint == compose["services"]["code"]["environment"]["FLUXFORGE_S3_ENDPOINT"]
+    assert config.sync.remote.startswith(f"s3://{compose['services']['code']['environment']['FLUXFORGE_LOG_BUCKET']}/")
+    assert any(
+        f"{volume.split(':')[1]}/" in f"{config.root}/" for volume in compose["services"]["collector"]["volumes"]
+    )
 
 
 def test_dagster_gets_every_variable_its_profile_reads(compose, deploy):

@@ -56,7 +56,10 @@ def test_the_collector_reads_the_configuration_it_is_given(manifests):
     config = Config.model_validate(yaml.safe_load(manifests["ConfigMap"]["data"]["fluxforge.yaml"]))
     container = manifests["StatefulSet"]["spec"]["template"]["spec"]["containers"][0]
     assert container["ports"][0]["containerPort"] == config.metrics.port
-    assert any(str(config.root).startswith(mount["mountPath"] + "/") for mount in container["volumeMounts"])
+    assert config.lake.is_in_bucket
+    claims = {claim["metadata"]["name"] for claim in manifests["StatefulSet"]["spec"]["volumeClaimTemplates"]}
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] in claims)
+    assert config.root.is_relative_to(mount["mountPath"])
 
 
 def test_the_collector_is_one_and_is_given_time_to_seal(manifests):
@@ -74,6 +77,16 @@ def test_the_secrets_of_the_example_are_keys_of_the_configuration(deploy):
     for name in (name for document in documents for name in document["stringData"]):
         if name.startswith("FLUXFORGE__EXCHANGES__"):
             assert re.fullmatch(r"FLUXFORGE__EXCHANGES__[A-Z]+__CREDENTIALS__(API_KEY|SECRET|PASSWORD)", name)
+
+
+def test_runs_write_where_the_configuration_says(values, manifests):
+    config = Config.model_validate(yaml.safe_load(manifests["ConfigMap"]["data"]["fluxforge.yaml"]))
+    for section in (
+        values["runLauncher"]["config"]["k8sRunLauncher"],
+        values["dagster-user-deployments"]["deployments"][0],
+    ):
+        assert any(config.root.is_relative_to(mount["mountPath"]) for mount in section["volumeMounts"])
+        assert {mount["name"] for mount in section["volumeMounts"]} == {volume["name"] for volume in section["volumes"]}
 
 
 def test_nothing_is_secret_or_exposed_in_the_values(values):
