@@ -2,12 +2,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test account browser check deploy-check audit bench docs format lock clean
+.PHONY: help demo test account soak crash browser check deploy-check audit bench docs format lock clean
 
 help:
 	@echo "make demo    set up and run everything offline, ending in bars (Ctrl-C stops it)"
 	@echo "make test    set up and run the tests"
 	@echo "make account balance what was sent against what was kept, for each fault alone"
+	@echo "make soak    the collector through a misbehaving hour, SECONDS=3600: memory, queue, account"
+	@echo "make crash   the collector killed a hundred times: nothing flushed is lost or doubled"
 	@echo "make browser drive Dagster's page in Chromium (PICTURES=docs/assets takes the docs' pictures anew)"
 	@echo "make check   format, lint, types, layers, docs in step"
 	@echo "make deploy-check  everything in deploy/, by the tools made for it"
@@ -40,6 +42,21 @@ test: .venv/compiled
 
 account: .venv/compiled
 	$(BIN)/pytest -m slow -k balances -n 2 tests/collector $(ARGS)
+
+# the collector as it is installed alone, for what it takes in memory
+.venv/collector/installed: .venv/installed
+	$(BIN)/uv venv --quiet --clear .venv/collector
+	$(BIN)/uv pip install --quiet --python .venv/collector/bin/python --constraint requirements.lock setuptools
+	$(BIN)/uv pip install --quiet --python .venv/collector/bin/python --constraint requirements.lock --no-build-isolation --editable .
+	@touch $@
+
+SECONDS ?= 3600
+soak: .venv/compiled .venv/collector/installed
+	cd tests && ../$(BIN)/python -m endurance.soak --seconds $(SECONDS) --fluxforge ../.venv/collector/bin/fluxforge $(ARGS)
+
+LIVES ?= 100
+crash: .venv/compiled
+	cd tests && ../$(BIN)/python -m endurance.crash --lives $(LIVES) $(ARGS)
 
 browser: .venv/compiled
 	@test -x /usr/bin/chromium || { echo "Chromium is missing: apt-get install chromium"; exit 1; }

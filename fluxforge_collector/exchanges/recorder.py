@@ -212,6 +212,11 @@ class Recorder(Connections):
         if frame is None:
             if connection.is_lost or self.is_stopped or _is_older(nonce, seen.nonce):
                 return
+            if nonce is not None and nonce == seen.nonce:
+                # recorded already; from here on the stream is whole again
+                seen.is_synced = True
+                self._streams.close_gap(Stream(Channel.ORDERBOOK, symbol), self._ends.clock.capture_us())
+                return
         elif frame.hashes.setdefault(symbol, message_hash) != message_hash:
             return
         elif symbol in frame.broken:
@@ -273,7 +278,7 @@ class Recorder(Connections):
         self._streams.restore(missing, records, found)
 
     def ticker(self, connection: Connection, ticker: Mapping[str, Any]) -> None:
-        """A ticker. ccxt hands the same one out alone and among others: it counts once a frame."""
+        """A ticker. ccxt hands the same one out alone and among others: once a frame, and once at all."""
         symbol = self._asked(Channel.TICKER, ticker["symbol"])
         if symbol is None:
             return
@@ -281,10 +286,15 @@ class Recorder(Connections):
             if id(ticker) in self._frame.seen:
                 return
             self._frame.seen.add(id(ticker))
-            self._frame.outcome = Outcome.TICKERS
         contract = self._markets[symbol].contract
         record = ticker_record(ticker, self.exchange, symbol, contract, self._stamp(connection))
-        self._streams.emit(Stream(Channel.TICKER, symbol), record, record.capture_us, record.timestamp_ms)
+        stream = Stream(Channel.TICKER, symbol)
+        if self._streams[stream].is_same_ticker(record):
+            self._reject(Outcome.DUPLICATE)
+            return
+        if self._frame is not None:
+            self._frame.outcome = Outcome.TICKERS
+        self._streams.emit(stream, record, record.capture_us, record.timestamp_ms)
 
     def _asked(self, channel: Channel, symbol: str) -> str | None:
         """The symbol under which this one was asked for; None, noted, where it was not."""

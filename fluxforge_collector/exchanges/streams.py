@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 UNSOUND = "a price or size that is not finite and above zero"
 _REMEMBERED_TRADES = 1000
+_SAID = slice(TickerRecord._fields.index("bid"), TickerRecord._fields.index("seq"))
 _LONGEST_FETCH_US = 3_600_000_000
 """Trades of a longer gap are not fetched again: silver looks back as far for a trade that comes twice."""
 
@@ -31,9 +32,16 @@ class Seen:
     seen_s: float = 0.0
     nonce: int | None = None
     is_synced: bool = False
+    ticker: TickerRecord | None = None
     last_trade: TradeRecord | None = None
     trade_ids: set[str] = field(default_factory=set)
     trade_order: deque[str] = field(default_factory=deque)
+
+    def is_same_ticker(self, record: TickerRecord) -> bool:
+        """Whether a ticker says what the last one said, of the same instant; from now on it is the last."""
+        last, self.ticker = self.ticker, record
+        is_same = last is not None and last.timestamp_ms is not None
+        return is_same and record[_SAID] == last[_SAID]  # type: ignore[index]
 
     def is_repeated(self, trade_id: str) -> bool:
         """Whether a trade was among the last ones; from now on it is."""

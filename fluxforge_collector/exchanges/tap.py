@@ -9,6 +9,7 @@ The internals relied upon are named in `require_internals`, and ccxt is pinned t
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -234,7 +235,31 @@ class Tap:
 
 
 class BinanceTap(Tap):
-    """Binance fetches all books of a subscription anew when one of them is resubscribed; here only that one."""
+    """Binance fetches all books of a subscription anew when one of them is resubscribed; here only that one.
+
+    Nor is a book fetched for a connection that is lost: the late answer would overwrite the book of the next one.
+    """
+
+    def record_with(self, recorder: Recorder, *, is_full_diff: bool) -> None:
+        """Report everything to this recorder."""
+        super().record_with(recorder, is_full_diff=is_full_diff)
+        self._fetching: dict[Any, set[asyncio.Task[Any]]] = {}
+
+    async def fetch_order_book_snapshot(self, client: Any, message: Any, subscription: Any) -> None:
+        """Fetch a book, unless its connection is lost meanwhile."""
+        task = asyncio.current_task()
+        if task is None or client not in self.connections:
+            return
+        self._fetching.setdefault(client, set()).add(task)
+        try:
+            await super().fetch_order_book_snapshot(client, message, subscription)  # type: ignore[misc]
+        finally:
+            self._fetching.get(client, set()).discard(task)
+
+    def _lose(self, client: Any, *why: Any) -> None:
+        super()._lose(client, *why)
+        for task in self._fetching.pop(client, set()):
+            task.cancel()
 
     def handle_order_book_subscription(self, client: Any, message: Any, subscription: Any) -> Any:
         """Begin anew only the books that this very subscription stands for."""

@@ -184,11 +184,11 @@ def _floats(*texts):
     return tuple(None if text is None else float(text) for text in texts)
 
 
-def kept_of(root, source, digits=None):
-    """The rows of bronze by stream, in the order captured."""
+def kept_of(root, source, digits=None, instrument=None):
+    """The rows of bronze by stream, in the order captured; of one (exchange, symbol) where that is asked for."""
     streams = defaultdict(list)
     for channel in CHANNELS:
-        table = _table(root, source, channel)
+        table = _table(root, source, channel, instrument)
         if table is None:
             continue
         table = table.sort_by([("capture_ts", "ascending"), ("seq", "ascending")])
@@ -270,10 +270,12 @@ def _merged(spans):
     return done
 
 
-def _table(root, source, channel):
+def _table(root, source, channel, instrument=None):
     """All sealed rows of a channel, wherever in their life the segments stand."""
     files = sorted(Path(root).glob(f"raw/*/{source}/{channel}/**/segment_*.parquet"))
-    return pa.concat_tables([pq.read_table(file) for file in files]).unify_dictionaries() if files else None
+    wanted = instrument and [("exchange", "=", instrument[0]), ("symbol", "=", instrument[1])]
+    tables = [pq.read_table(file, filters=wanted) for file in files]
+    return pa.concat_tables(tables).unify_dictionaries() if tables else None
 
 
 def reasons_of(root, source="ccxt"):

@@ -152,6 +152,18 @@ def test_an_older_snapshot_never_turns_the_book_back():
     assert [book.nonce for book in bench.of(BookRecord)] == [10, 11]
 
 
+def test_a_snapshot_of_the_state_kept_last_is_not_kept_again_but_ends_the_gap():
+    bench = Bench()
+    bench.update(8, 10)
+    before = bench.clock.us
+    bench.recorder.lose(bench.connection, GapReason.DISCONNECT, "closed")
+    again = bench.connect()
+    bench.clock.us += 5000
+    bench.state(10)(again)
+    assert [book.nonce for book in bench.of(BookRecord)] == [10]
+    assert [(gap.gap_start_us, gap.gap_end_us) for gap in bench.of(GapRecord)] == [(before, bench.clock.us)]
+
+
 def test_one_state_under_two_names_is_one_record_and_two_states_in_a_frame_are_two():
     bench = Bench()
     bench.frame({}, bench.state(1, "level2::BTC/USDT"), bench.state(1, "level2::BTC/USDTC"))
@@ -184,6 +196,15 @@ def test_a_ticker_handed_out_twice_counts_once():
     bench.frame({}, *[lambda c: bench.recorder.ticker(c, ticker)] * 2)
     bench.frame({}, lambda c: bench.recorder.ticker(c, ticker))
     assert len(bench.of(TickerRecord)) == 2
+
+
+def test_a_ticker_sent_twice_is_kept_once():
+    bench = Bench()
+    for last, timestamp in ((1.0, 5), (1.0, 5), (2.0, 5), (2.0, 6)):
+        ticker = {"symbol": "BTC/USDT", "bid": 1.0, "last": last, "timestamp": timestamp}
+        bench.frame({}, lambda c, ticker=ticker: bench.recorder.ticker(c, ticker))
+    assert [(record.last, record.timestamp_ms) for record in bench.of(TickerRecord)] == [(1.0, 5), (2.0, 5), (2.0, 6)]
+    assert bench.outcomes() == {"tickers": 3, "duplicate": 1}
 
 
 def test_a_lost_connection_is_a_gap_of_every_stream_since_it_last_brought_data():

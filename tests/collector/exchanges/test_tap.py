@@ -1,11 +1,13 @@
 """The taps over a real ccxt exchange object, without a socket."""
 
+import asyncio
 import itertools
 
 import pytest
 import pytest_asyncio
 from ccxt.async_support.base.ws.cache import ArrayCache, ArrayCacheBySymbolById
 from ccxt.async_support.base.ws.order_book import OrderBook
+from ccxt.base.errors import NetworkError
 
 from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.exchanges.dialects import dialect_of
@@ -24,21 +26,26 @@ def out():
     return []
 
 
-@pytest_asyncio.fixture
-async def exchange(out):
+def record_with(made, out):
+    """Let a tapped exchange record into a list."""
     ends = Ends(SystemClock(), out.append, itertools.count().__next__, itertools.count().__next__, Tally())
-    made = tapped("okx")()
     recorder = Recorder(
-        "okx",
+        made.id,
         STREAMS,
         markets={"BTC/USDT": Market("BTC-USDT", None)},
         depth=5,
-        dialect=dialect_of("okx"),
+        dialect=dialect_of(made.id),
         ends=ends,
         start=Start(0, GapReason.DISCONNECT, is_first=True),
     )
     made.record_with(recorder, is_full_diff=False)
     WANTED.set(STREAMS)
+    return made
+
+
+@pytest_asyncio.fixture
+async def exchange(out):
+    made = record_with(tapped("okx")(), out)
     yield made
     await made.close()
 
@@ -126,3 +133,36 @@ async def test_a_frame_that_cannot_be_handled_replaces_its_client(exchange, text
     client.handle_text_or_binary_message(text)
     assert "BadFrameError" in repr(waiting.exception())
     assert exchange.client("ws://x") is not client
+
+
+@pytest.mark.asyncio
+async def test_a_book_fetched_for_a_lost_connection_never_overwrites_that_of_the_next(out, until):
+    """Binance's books come over REST, one after another: those of a connection that is lost may still be on their way."""
+    asked, answers = [], asyncio.Queue()
+
+    class SlowBinance(tapped("binanceus")):
+        async def fetch_rest_order_book_safe(self, symbol, limit=None, params=None):
+            asked.append(symbol)
+            return await answers.get()
+
+    def snapshot(nonce):
+        return {"symbol": "BTC/USDT", "bids": [[1.0, 1.0]], "asks": [[2.0, 1.0]], "nonce": nonce}
+
+    made = record_with(SlowBinance(), out)
+    try:
+        for lost in (True, False):
+            client = made.client("ws://x")
+            client.subscriptions["orderbook::BTC/USDT"] = {"id": 1}
+            made.handle_order_book_subscription(client, {}, {"id": 1, "symbols": ["BTC/USDT"]})
+            await until(lambda: len(asked) == (1 if lost else 2))  # noqa: B023
+            if lost:
+                client.on_error(NetworkError("broken"))
+        answers.put_nowait(snapshot(11))
+        await until(lambda: out)
+        answers.put_nowait(snapshot(12))
+        await asyncio.sleep(0)
+    finally:
+        await made.close()
+    assert [record.nonce for record in out if isinstance(record, BookRecord)] == [11]
+    assert made.orderbooks["BTC/USDT"]["nonce"] == 11
+    assert answers.qsize() == 1

@@ -30,6 +30,7 @@ class Victim:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         )
 
     def live(self, kind="short", kill_at=None, kill_after_s=None):

@@ -9,33 +9,18 @@ object a line: how the life ended and how many changes it saw.
 import json
 import logging
 import os
-import signal
 import sys
 from pathlib import Path
 
 import pyarrow as pa
 import structlog
+from support.death import Death
 
 from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.config.model import Ingestion
 from fluxforge_collector.records import BookRecord, TradeRecord
 from fluxforge_collector.segments.recovery import recover
 from fluxforge_collector.segments.writer import SegmentWriter
-
-CHANGES = {"open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.truncate"}
-
-
-class Death:
-    """Counts changes below the root, and dies before one of them."""
-
-    def __init__(self, root: Path, kill_at: int | None):
-        self.root, self.kill_at, self.changes = str(root), kill_at, 0
-
-    def __call__(self, event, args):
-        if event in CHANGES and (not isinstance(args[0], str) or args[0].startswith(self.root)):
-            self.changes += 1
-            if self.changes == self.kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def records(clock, seq):
