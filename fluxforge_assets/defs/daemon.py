@@ -1,5 +1,6 @@
 """Whether Dagster's daemon is alive, asked of the instance in `$DAGSTER_HOME`. For `fluxforge health`."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 
@@ -13,12 +14,14 @@ _REQUIRED = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR")
 
 def check(config: Config, now_us: int, environment: Mapping[str, str] = os.environ) -> list[Finding]:
     """The heartbeats the daemon left in its instance."""
-    if not environment.get("DAGSTER_HOME"):
+    home = environment.get("DAGSTER_HOME")
+    if not home:
         return [Finding(Level.HEALTHY, _WHAT, "not asked for: DAGSTER_HOME is not set")]
     import dagster as dg
 
     try:
-        with dg.DagsterInstance.get() as instance:
+        # paths in dagster.yaml may be relative to the home, where its processes run
+        with contextlib.chdir(home), dg.DagsterInstance.get() as instance:
             beats = {
                 kind: status.last_heartbeat.timestamp
                 for kind, status in instance.get_daemon_statuses().items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 from fluxforge_collector.config.model import Config, Health
@@ -14,25 +15,26 @@ _MIB = 1 << 20
 
 
 def check(config: Config, now_us: int) -> list[Finding]:
-    """What a look at the lake says."""
+    """What a look at the lake says. A bucket out of reach loses nothing: what is sealed stays on the disk till then."""
+    try:
+        disk = shutil.disk_usage(config.root)
+        unsent = list(_unsent(config, now_us))
+    except OSError as error:
+        return [Finding(Level.DOWN, "lake", f"{config.root} cannot be looked at: {error.strerror}; see lake.root")]
+    found = [_disk(disk.free, disk.total, config.health), *unsent]
     try:
         state = look(open_path(config.lake.root, config.storage), config.root)
     except (OSError, FluxForgeError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        return [Finding(Level.DOWN, "lake", f"{config.lake.root} cannot be looked at: {why}; see lake.root")]
-    return [
-        _disk(state, config.health),
-        *_waiting(state, config.health, now_us),
-        *_unsent(config, now_us),
-        *_quarantined(state, config, now_us),
-    ]
+        level = Level.DEGRADED if config.lake.is_in_bucket else Level.DOWN
+        return [*found, Finding(level, "lake", f"{config.lake.root} cannot be looked at: {error}")]
+    return [*found, *_waiting(state, config.health, now_us), *_quarantined(state, config, now_us)]
 
 
-def _disk(state: LakeState, limits: Health) -> Finding:
-    free_mb, share = state.disk_free_bytes / _MIB, state.disk_free_bytes / max(state.disk_size_bytes, 1)
-    size = f"{free_mb / 1024:,.1f} GiB" if free_mb >= 1024 else f"{free_mb:,.0f} MiB"
+def _disk(free: int, size: int, limits: Health) -> Finding:
+    free_mb = free / _MIB
+    shown = f"{free_mb / 1024:,.1f} GiB" if free_mb >= 1024 else f"{free_mb:,.0f} MiB"
     level = Level.DEGRADED if free_mb < limits.min_free_mb else Level.HEALTHY
-    return Finding(level, "disk", f"{size} free, {share:.0%}")
+    return Finding(level, "disk", f"{shown} free, {free / max(size, 1):.0%}")
 
 
 def _waiting(state: LakeState, limits: Health, now_us: int) -> Iterator[Finding]:

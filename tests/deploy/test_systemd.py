@@ -41,6 +41,14 @@ def test_each_is_bounded_and_runs_what_is_installed(unit, deploy):
     assert re.search(r"ExecStart=/opt/fluxforge/\.venv/bin/([\w-]+)", text)[1] in PROGRAMS
 
 
+def test_dagsters_processes_run_in_its_home_for_paths_in_its_file_are_relative(deploy):
+    for unit in UNITS[1:]:
+        text = (deploy / "systemd" / f"fluxforge-{unit}.service").read_text()
+        home = re.search(r"DAGSTER_HOME=(\S+)", text)[1]
+        assert f"WorkingDirectory={home}\n" in text
+        assert home.removeprefix("/var/lib/") in re.search(r"StateDirectory=(.*)", text)[1].split()
+
+
 def test_everything_that_listens_does_so_on_loopback(deploy):
     texts = "".join((deploy / "systemd" / f"fluxforge-{unit}.service").read_text() for unit in UNITS)
     assert re.findall(r"-h (\S+)", texts) == ["127.0.0.1", "127.0.0.1"]

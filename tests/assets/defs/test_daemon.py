@@ -43,6 +43,14 @@ def test_a_daemon_that_lives_then_falls_silent(home):
     assert said() == (Level.DEGRADED, "no heartbeat of sensor: nothing is computed")
 
 
+def test_an_instance_whose_paths_are_relative_is_looked_for_in_its_home(home, monkeypatch):
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\nstorage: {sqlite: {base_dir: .dagster}}\n")
+    monkeypatch.chdir(home)
+    beat(**dict.fromkeys(KINDS, 20))
+    monkeypatch.chdir("/")
+    assert said() == (Level.HEALTHY, "alive 20 s ago")
+
+
 def test_an_instance_that_cannot_be_read(home):
     (home / "dagster.yaml").write_text("storage: {nonsense: 1}\n")
     level, text = said()
