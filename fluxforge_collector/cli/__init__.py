@@ -29,6 +29,7 @@ SUMMARIES = {
     "prune": "Delete processed partitions of removed instruments or dates.",
     "query": "Read a dataset: table, CSV, JSON, Parquet or SQL.",
     "replay": "Serve recorded frames to a real client, and compare what it makes of them.",
+    "repair": "Find what is wrong in a lake, and mend it.",
     "retention": "Show, or delete, what the retention rules name.",
     "sync": "Bring a lake's closed files into a bucket, or out of it.",
 }
