@@ -22,10 +22,10 @@ def test_dagster_accepts_it(path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.name)
-def test_one_slot_stays_free_for_the_real_time_job(path):
+def test_two_slots_stay_free_for_real_time_and_the_gold_refresh(path):
     runs = yaml.safe_load(path.read_text())["concurrency"]["runs"]
     (backfill,) = runs["tag_concurrency_limits"]
-    assert (backfill["key"], backfill["limit"]) == ("dagster/backfill", runs["max_concurrent_runs"] - 1)
+    assert (backfill["key"], backfill["limit"]) == ("dagster/backfill", runs["max_concurrent_runs"] - 2)
 
 
 def test_they_differ_only_where_the_place_does():

@@ -89,6 +89,12 @@ def test_runs_write_where_the_configuration_says(values, manifests):
         assert {mount["name"] for mount in section["volumeMounts"]} == {volume["name"] for volume in section["volumes"]}
 
 
+def test_two_slots_stay_free_for_real_time_and_the_gold_refresh(values):
+    runs = values["concurrency"]["runs"]
+    (backfill,) = runs["tagConcurrencyLimits"]
+    assert (backfill["key"], backfill["limit"]) == ("dagster/backfill", runs["maxConcurrentRuns"] - 2)
+
+
 def test_nothing_is_secret_or_exposed_in_the_values(values):
     assert values["ingress"]["enabled"] is False
     assert values["generatePostgresqlPasswordSecret"] is False
