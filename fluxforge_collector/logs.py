@@ -40,6 +40,8 @@ EVENTS = {
     "no markets yet": Event("warning", "An exchange did not tell its symbols; asked again after `in_s` seconds."),
     "refused": Event("error", "Can never be had as configured: a symbol, a channel, an exchange. Correct the file."),
     "resubscribing": Event("warning", "A subscription failed and is made anew after `in_s` seconds; a gap row tells."),
+    "connections renewed": Event("info", "New connections took over from old ones; `unseen` streams have a gap there."),
+    "not renewed": Event("warning", "New connections did not come up; the old ones stay, and it is tried again soon."),
     "asked and not delivered": Event("error", "A stream never brought anything; it has a gap. Is it still traded?"),
     "trades fetched again": Event("info", "All trades of a gap were had over REST (`trades`); nothing of it is lost."),
     "trades missing": Event("warning", "Trades of a gap could not all be had again; a gap row tells of the rest."),

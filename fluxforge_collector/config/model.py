@@ -147,6 +147,9 @@ class Exchange(Asked):
     """One exchange collected through ccxt."""
 
     streams_per_connection: int = Field(50, ge=1, description="symbols per ccxt instance")
+    reconnect_hours: float = Field(
+        23.0, gt=0, description="age at which connections are replaced, overlapping, before the exchange ends them, h"
+    )
     subscriptions_per_second: float = Field(
         5.0, gt=0, le=1000, description="subscribing calls a second, of all connections together"
     )

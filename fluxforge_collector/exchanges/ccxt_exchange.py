@@ -22,6 +22,7 @@ from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.normalise import contract_of
 from fluxforge_collector.exchanges.pace import Pace
 from fluxforge_collector.exchanges.recorder import Recorder
+from fluxforge_collector.exchanges.shard import Shard
 from fluxforge_collector.exchanges.surroundings import Ends, Market, Start
 from fluxforge_collector.exchanges.tap import require_internals, tapped
 from fluxforge_collector.reconnect import Backoff, is_permanent, retry_after_s
@@ -78,7 +79,7 @@ class CcxtExchange:
         self._start = start
         self._refuse = refuse
         self._frames = frames_of(exchange, settings, settings.credentials, ends)
-        self._recorders: set[Recorder] = set()
+        self._shards: set[Shard] = set()
         self._is_loaded = False
         self._pace = Pace(settings.subscriptions_per_second)
         self._log = log.bind(exchange=exchange)
@@ -104,8 +105,9 @@ class CcxtExchange:
 
     def checkpoint(self, at_us: int) -> None:
         """Write what is missing up to an instant, capture time, although it is missing still."""
-        for recorder in self._recorders:
-            recorder.checkpoint(at_us)
+        for shard in self._shards:
+            for recorder in shard.recorders:
+                recorder.checkpoint(at_us)
         if not self._is_loaded:
             streams = streams_of(self._settings)
             self._start = self._ends.write_absence(self._id, streams, self._start, at_us, "no markets")
@@ -146,37 +148,46 @@ class CcxtExchange:
         return [stream for stream in streams if stream.symbol in markets]
 
     async def _keep_feed(self, loaded: Any, streams: list[Stream], start: Start) -> None:
-        """Run one feed; where it breaks for a reason nobody foresaw, make it anew."""
+        """Run a shard; where it breaks for a reason nobody foresaw, make it anew."""
         backoff, loop = Backoff(), asyncio.get_running_loop()
+
+        def make(ends: Ends, since: Start) -> tuple[Recorder, Feed]:
+            return self._make_feed(loaded, streams, ends, since)
+
         while True:
-            exchange = self._make()
-            exchange.set_markets_from_exchange(loaded)
-            recorder = self._record(exchange, streams, start)
-            feed = Feed(
-                exchange,
-                recorder,
-                groups(streams, exchange.markets),
-                settings=self._settings,
-                refuse=self._refuse,
-                pace=self._pace,
-                history=dialect_of(self._id).history if self._has_backfill(exchange) else None,
-            )
-            self._recorders.add(recorder)
+            renew_s = self._settings.reconnect_hours * 3600
+            shard = Shard(streams, make, self._ends, renew_s=renew_s, exchange=self._id)
+            self._shards.add(shard)
             began = loop.time()
             try:
-                await feed.run()
+                await shard.run(start)
             except* Exception as group:  # noqa: BLE001  # a broken feed must not end the others
                 why = "; ".join(f"{type(e).__name__}: {e}"[:200] for e in group.exceptions)
                 self._log.exception("feed broke", why=why)
             finally:
-                self._recorders.discard(recorder)
+                self._shards.discard(shard)
             start = Start(self._ends.clock.capture_us(), GapReason.DISCONNECT, is_first=False)
             await asyncio.sleep(backoff.next_delay_s(healthy_s=loop.time() - began))
+
+    def _make_feed(self, loaded: Any, streams: list[Stream], ends: Ends, start: Start) -> tuple[Recorder, Feed]:
+        exchange = self._make()
+        exchange.set_markets_from_exchange(loaded)
+        recorder = self._record(exchange, streams, ends, start)
+        feed = Feed(
+            exchange,
+            recorder,
+            groups(streams, exchange.markets),
+            settings=self._settings,
+            refuse=self._refuse,
+            pace=self._pace,
+            history=dialect_of(self._id).history if self._has_backfill(exchange) else None,
+        )
+        return recorder, feed
 
     def _has_backfill(self, exchange: Any) -> bool:
         return self._settings.backfill_trades and bool(exchange.has.get("fetchTrades"))
 
-    def _record(self, exchange: Any, streams: list[Stream], start: Start) -> Recorder:
+    def _record(self, exchange: Any, streams: list[Stream], ends: Ends, start: Start) -> Recorder:
         dialect = dialect_of(self._id)
         markets = {
             stream.symbol: Market(exchange.markets[stream.symbol]["id"], contract_of(exchange.markets[stream.symbol]))
@@ -189,7 +200,7 @@ class CcxtExchange:
             markets=markets,
             depth=depth,
             dialect=dialect,
-            ends=self._ends,
+            ends=ends,
             start=start,
             has_backfill=self._has_backfill(exchange),
         )

@@ -95,6 +95,15 @@ class Connections:
         """Seconds since a connection last brought data."""
         return self._ends.clock.monotonic() - connection.data_s
 
+    def redirect(self, ends: Ends) -> None:
+        """Hand everything to other ends from now on."""
+        self._ends = ends
+        self._streams.redirect(ends)
+
+    def open_gap(self, stream: Stream, start_us: int, reason: GapReason, detail: str) -> None:
+        """A stream is not whole since an instant, until its next record."""
+        self._streams.open_gap(stream, start_us, reason, detail)
+
     def is_whole(self, stream: Stream) -> bool:
         """Whether a stream flows, as far as is known."""
         return self._streams.is_whole(stream)

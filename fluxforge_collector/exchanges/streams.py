@@ -53,6 +53,11 @@ class Seen:
         self.trade_order.append(trade_id)
         return False
 
+    def forget(self, trade_id: str) -> None:
+        """A trade was not recorded after all: it may come again."""
+        self.trade_ids.discard(trade_id)
+        self.trade_order.remove(trade_id)
+
 
 class Streams:
     """The streams `asked` of an exchange; what was not recorded since `start`, until each begins to flow, is a gap.
@@ -100,6 +105,8 @@ class Streams:
             log.warning(
                 "record not kept", exchange=self._exchange, channel=stream.channel, symbol=stream.symbol, why=UNSOUND
             )
+            if isinstance(record, TradeRecord) and record.trade_id is not None:
+                seen.forget(record.trade_id)
             self.open_gap(stream, seen.last_us or capture_us, GapReason.BAD_FRAME, UNSOUND)
             return False
         if stream in self._gaps:
@@ -113,6 +120,10 @@ class Streams:
             seen.last_trade = record
         self._ends.emit(record)
         return True
+
+    def redirect(self, ends: Ends) -> None:
+        """Hand everything to other ends from now on."""
+        self._ends = ends
 
     def is_whole(self, stream: Stream) -> bool:
         """Whether a stream flows, as far as is known."""

@@ -163,14 +163,15 @@ def sent_of(frames, asked):
         if frame.channel not in CHANNELS or frame.is_superseded:
             continue
         stream = (frame.exchange, asked.get(frame.symbol, frame.symbol), frame.channel)
-        key = _sent_key(frame)
+        key = sent_key(frame)
         if (frame.wall_us, key) not in known[stream]:
             known[stream].add((frame.wall_us, key))
             streams[stream].append(Sent(frame.wall_us, key, frame.fault))
     return streams
 
 
-def _sent_key(frame):
+def sent_key(frame):
+    """What identifies a frame's content."""
     match frame.channel:
         case "orderbook":
             return (frame.sequence if frame.exchange in NUMBERED else frame.timestamp_ms, frame.digest)

@@ -137,7 +137,7 @@ async def test_a_lost_connection_becomes_gaps_on_all_its_streams(kind, config, c
     async with Simulator(SimulatorOptions(seed=14, speed=5)) as sim:
         settings = config(sim, {"okx": {"symbols": SYMBOLS, "backfill_trades": False}}, **ONE_SEGMENT)
         async with collecting(settings) as running:
-            await until(lambda: running.states("okx") > 40)
+            await until(lambda: running.states("okx") > 40 and running.tally.records["okx", "ticker"])
             assert await sim.inject(Fault(kind, exchange="okx")) >= 1
             await until(lambda: running.gaps("okx", "disconnect") == 6)
             states = running.states("okx")

@@ -399,3 +399,5 @@ def test_a_trade_whose_price_cannot_be_is_left_out_and_is_a_gap():
     (gap,) = bench.of(GapRecord)
     assert (gap.reason, gap.gap_start_us, gap.gap_end_us) == (GapReason.BAD_FRAME, before, bench.clock.us)
     assert bench.outcomes()["bad_frame"] == 1
+    bench.frame({}, lambda c: bench.recorder.trade(c, trade("2")))
+    assert [t.trade_id for t in bench.of(TradeRecord)] == ["1", "3", "2"], "it may come again as it should"
