@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test account soak crash browser check deploy-check audit bench docs format lock clean
+.PHONY: help demo test test-s3 account soak crash browser check deploy-check audit bench docs format lock clean
 
 help:
 	@echo "make demo    set up and run everything offline, ending in bars (Ctrl-C stops it)"
@@ -11,6 +11,7 @@ help:
 	@echo "make soak    the collector through a misbehaving hour, SECONDS=3600: memory, queue, account"
 	@echo "make crash   the collector killed a hundred times: nothing flushed is lost or doubled"
 	@echo "make browser drive Dagster's page in Chromium (PICTURES=docs/assets takes the docs' pictures anew)"
+	@echo "make test-s3 the long tests against a real S3 server: deaths at random moments, ways that break, bytes read"
 	@echo "make check   format, lint, types, layers, docs in step"
 	@echo "make deploy-check  everything in deploy/, by the tools made for it"
 	@echo "make audit   known vulnerabilities of what is installed; needs the network"
@@ -57,6 +58,12 @@ soak: .venv/compiled .venv/collector/installed
 LIVES ?= 100
 crash: .venv/compiled
 	cd tests && ../$(BIN)/python -m endurance.crash --lives $(LIVES) $(ARGS)
+
+S3_TESTS := tests/collector/storage tests/collector/transfer tests/collector/service/test_sending.py \
+	tests/assets/lake/test_bucket.py tests/assets/lake/test_either_root.py tests/assets/lake/test_repair.py
+
+test-s3: .venv/compiled
+	$(BIN)/pytest -n 2 --dist worksteal -m "slow or not slow" $(S3_TESTS) $(ARGS)
 
 browser: .venv/compiled
 	@test -x /usr/bin/chromium || { echo "Chromium is missing: apt-get install chromium"; exit 1; }

@@ -11,10 +11,10 @@ import polars as pl
 
 from fluxforge_assets.lake.bronze_files import list_files
 from fluxforge_assets.lake.datasets import DATASETS, Dataset
-from fluxforge_assets.lake.ndjson_scan import channel_of, scan_ndjson
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.scanning import scan
+from fluxforge_assets.lake.sealed_scan import channel_of, scan_sealed
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.instruments import from_path_safe, path_safe
 from fluxforge_collector.records import Channel
@@ -64,8 +64,7 @@ def known_assets() -> list[str]:
 def open_asset(lake: Lake, asset: str, wanted: Wanted) -> pl.LazyFrame:
     """An asset's wanted rows, in order of time. Raises: DataError for an unknown name, or where there is nothing."""
     if asset in BRONZE:
-        frame = _open(bronze_files(lake, BRONZE[asset], wanted), asset)
-        frame = frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
+        frame = _open_bronze(bronze_files(lake, BRONZE[asset], wanted), BRONZE[asset], wanted)
         symbol = wanted.ccxt_symbol
     else:
         dataset = next((d for d in DATASETS if d.asset == asset), None)
@@ -135,6 +134,12 @@ def patiently(read: Callable[[], Answer]) -> Answer:
     raise DataError(f"files kept vanishing: {last}", "try again when no backfill is running") from last
 
 
+def _open_bronze(files: list[LakePath], channel: Channel, wanted: Wanted) -> pl.LazyFrame:
+    if not files or (wanted.exchange is None and wanted.symbol is None):
+        return _open(files, f"bronze/{channel}").with_columns(pl.col(pl.Categorical).cast(pl.String))
+    return scan_sealed(files, channel, exchange=wanted.exchange, symbol=wanted.ccxt_symbol)
+
+
 def _open(files: list[LakePath], what: str) -> pl.LazyFrame:
     if not files:
         raise DataError(f"there are no rows of {what}", "check the filters, and whether anything was collected")
@@ -144,7 +149,7 @@ def _open(files: list[LakePath], what: str) -> pl.LazyFrame:
     channels = {channel_of(file) for file in legacy}
     if len(channels) > 1:
         raise DataError(f"{what} holds several channels: {', '.join(sorted(channels))}", "name the folder of one")
-    frames = [scan_ndjson(legacy, channels.pop())]
+    frames = [scan_sealed(legacy, channels.pop())]
     if len(legacy) < len(files):
         rest = _scan_parquet([file for file in files if file not in legacy])
         frames.append(rest.with_columns(pl.col(pl.Categorical).cast(pl.String)))

@@ -46,8 +46,10 @@ class FaultProxy:
             self._server.close()
             for writer in list(self._writers):
                 writer.transport.abort()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
                 task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
 
         self._call(end())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -65,9 +67,8 @@ class FaultProxy:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
             self._writers.add(up_writer)
             try:
-                await asyncio.gather(
-                    self._pump(reader, up_writer, is_answer=False), self._pump(up_reader, writer, is_answer=True)
-                )
+                pumps = [self._pump(reader, up_writer, is_answer=False), self._pump(up_reader, writer, is_answer=True)]
+                await asyncio.gather(*pumps, return_exceptions=True)
             finally:
                 self._writers.discard(up_writer)
                 up_writer.transport.abort()

@@ -34,7 +34,7 @@ def config(tmp_path):
     return config_of(tmp_path / "unused")
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.slow)])
 def lake(request, tmp_path):
     """An empty lake of either kind."""
     if request.param == "local":

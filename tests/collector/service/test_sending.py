@@ -62,7 +62,9 @@ def check_account(report, store, settings, tmp_path):
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("fault", ["cut", "busy", "expired", "slow"])
+@pytest.mark.parametrize(
+    "fault", ["cut", *(pytest.param(f, marks=pytest.mark.slow) for f in ("busy", "expired", "slow"))]
+)
 async def test_a_way_that_breaks_under_load_costs_nothing(in_bucket, proxy, collecting, until, tmp_path, fault):
     async with Simulator(SimulatorOptions(seed=31, speed=5)) as sim:
         settings, store = in_bucket(sim)

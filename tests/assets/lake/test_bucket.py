@@ -1,0 +1,237 @@
+"""What a lake in a bucket must bear: death at any moment, readers at any moment, a way that breaks; and what reading costs."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from polars.testing import assert_frame_equal
+from support.fault_proxy import FaultProxy
+from support.lakes import bucket_lake, deliver, files_below
+from support.market import DAY, NOON_US, config_of, records, seal
+
+from fluxforge_assets.lake.advance import replace
+from fluxforge_assets.lake.compaction import Selection, compact
+from fluxforge_assets.lake.landing import land, waiting
+from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.reading import Wanted, open_asset, patiently
+from fluxforge_assets.lake.repair import Dates, faults
+from fluxforge_assets.lake.update import Failed, recipe_of, update
+from fluxforge_collector.config.model import Compaction
+from fluxforge_collector.errors import StorageError
+from fluxforge_collector.instruments import Instrument
+from fluxforge_collector.segments.names import date_of
+from fluxforge_collector.storage.bucket import BucketPath
+from fluxforge_collector.storage.local import LocalStore
+from fluxforge_collector.storage.s3 import S3Store
+from fluxforge_collector.transfer.plan import Filter
+from fluxforge_collector.transfer.sync import sync
+
+ASSETS = ("silver/orderbook", "silver/trades", "gold/bars", "bronze/orderbook", "bronze/trades", "bronze/gaps")
+BTC = Place("ccxt", Instrument("binanceus", "BTC/USDT"), DAY)
+CONFIG = config_of("unused")
+TWO = (("binanceus", "BTC/USDT"), ("binanceus", "ETH/USDT"))
+SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def market():
+    return records(6, seconds=SECONDS, gaps=0.05, instruments=TWO)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory, market):
+    """The lake as it must become, built in a directory from parts that arrived one after another."""
+    folder = tmp_path_factory.mktemp("filled")
+    made = Lake(folder / "lake")
+    for manifest in seal(folder / "staging", market):
+        deliver(folder / "staging", made, [manifest])
+        land(made, "ccxt")
+        list(update(made, CONFIG, "ccxt", DAY))
+    return made
+
+
+@pytest.fixture(scope="module")
+def wanted(filled):
+    return content(filled)
+
+
+@pytest.fixture
+def lake(filled, s3_server, tmp_path):
+    """A copy of it in a bucket."""
+    made = bucket_lake(s3_server, tmp_path)
+    sync(LocalStore(filled.root), made.root.store, wanted=Filter())
+    return made
+
+
+@pytest.fixture
+def proxy(s3_server):
+    made = FaultProxy(s3_server.port)
+    yield made
+    made.stop()
+
+
+def through(lake, proxy, server, **settings):
+    """The same lake, reached through the proxy."""
+    store = lake.root.store
+    settings = server.settings(endpoint=proxy.endpoint, **settings)
+    return Lake(BucketPath(S3Store(settings, store.bucket, store.prefix)), lake.local)
+
+
+def content(lake):
+    order = ("exchange", "symbol", "ts", "capture_ts", "gap_start", "seq", "bar_us")
+    frames = {asset: patiently(lambda a=asset: open_asset(lake, a, Wanted()).collect()) for asset in ASSETS}
+    return {a: f.sort([name for name in order if name in f.columns]) for a, f in frames.items()}
+
+
+def assert_content(lake, wanted):
+    for asset, frame in content(lake).items():
+        assert_frame_equal(frame, wanted[asset], rel_tol=1e-12)
+
+
+def work(server, lake, *steps):
+    """A process at work on the lake; it has begun."""
+    victim = Path(__file__).with_name("bucket_victim.py")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    arguments = [sys.executable, str(victim), server.endpoint, str(lake.root), str(lake.local), *steps]
+    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    return process
+
+
+def killed_and_rerun(server, lake, wanted, steps, kills, longest_s):
+    """Kill the work at random moments; after each the rows are there once, and in the end it is done."""
+    rng = random.Random(seed := random.randrange(10**6))
+    print("seed", seed)
+    for _ in range(kills):
+        process = work(server, lake, *steps)
+        time.sleep(rng.uniform(0.0, longest_s))  # the moment of the kill is what is drawn, nothing is waited for
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    process = work(server, lake, *steps)
+    assert process.wait(300) == 0
+    process.stdout.close()
+    assert_content(lake, wanted)
+    assert not list(faults(lake, CONFIG, Dates()))
+    assert not [name for name in files_below(lake) if name.rpartition("/")[2].startswith("_")]
+
+
+def test_killed_and_run_again_every_row_is_there_once(s3_server, lake, wanted):
+    killed_and_rerun(s3_server, lake, wanted, ["replace"], kills=1, longest_s=1.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [["compact"], ["replace"], ["replace", "compact", "repair"]], ids="-".join)
+def test_killed_at_many_moments_every_row_is_there_once(s3_server, lake, wanted, steps):
+    killed_and_rerun(s3_server, lake, wanted, steps, kills=10, longest_s=5.0)
+
+
+@pytest.mark.slow
+def test_a_landing_killed_at_many_moments_lands_everything_once(s3_server, tmp_path, market, wanted):
+    lake = bucket_lake(s3_server, tmp_path)
+    deliver(tmp_path / "staging", lake, seal(tmp_path / "staging", market))
+    killed_and_rerun(s3_server, lake, wanted, ["update"], kills=10, longest_s=6.0)
+    assert not waiting(lake, "ccxt")
+
+
+def test_a_reader_sees_every_row_once_while_partitions_are_replaced(lake, wanted):
+    """Through our own reader: a replacement counts from one moment on."""
+    seen, stop = [], threading.Event()
+    asked = Wanted(exchange="binanceus", symbol="BTC/USDT", date=DAY)
+    expected = wanted["silver/orderbook"].filter(symbol="BTC-USDT")
+
+    def read():
+        while not stop.is_set():
+            frame = patiently(lambda: open_asset(lake, "silver/orderbook", asked).collect())
+            seen.append(frame.height)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        list(
+            compact(
+                lake, Compaction(min_age_hours=0), Selection(symbol="BTC-USDT"), now_us=NOON_US + 3 * 86_400_000_000
+            )
+        )
+        for _ in range(3):
+            replace(lake, recipe_of("silver/orderbook", lake, CONFIG, "ccxt"), BTC)
+    finally:
+        stop.set()
+        reader.join()
+    assert len(seen) > 1
+    assert set(seen) == {expected.height}
+
+
+@pytest.mark.parametrize("fault", ["cut", *(pytest.param(f, marks=pytest.mark.slow) for f in ("busy", "expired"))])
+def test_a_way_that_breaks_during_a_run_costs_nothing(lake, wanted, proxy, s3_server, fault):
+    far = through(lake, proxy, s3_server, attempts=1)
+    options, later_us = Compaction(min_age_hours=0), NOON_US + 3 * 86_400_000_000
+    done = compact(far, options, Selection(), now_us=later_us)
+    next(done)
+    proxy.be(fault)
+    with pytest.raises(StorageError):
+        raise_first(done)
+    recipe = recipe_of("silver/orderbook", far, CONFIG, "ccxt")
+    with pytest.raises(StorageError):
+        replace(far, recipe, BTC)
+    for outcome in update_or_raise(far):
+        assert isinstance(outcome, Failed)
+        assert not outcome.is_set_aside
+    proxy.be("pass")
+    list(compact(far, options, Selection(), now_us=later_us))
+    replace(far, recipe_of("silver/orderbook", far, CONFIG, "ccxt"), BTC)
+    list(update(far, CONFIG, "ccxt", DAY))
+    assert_content(lake, wanted)
+    assert not list(faults(lake, CONFIG, Dates()))
+
+
+def raise_first(outcomes):
+    for outcome in outcomes:
+        raise outcome.error
+
+
+def update_or_raise(lake):
+    try:
+        return list(update(lake, CONFIG, "ccxt", DAY))
+    except StorageError:
+        return []
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory, s3_server):
+    """Four instruments on two days, as compaction leaves them: a file each."""
+    folder = tmp_path_factory.mktemp("large")
+    four = (*TWO, ("okx", "BTC/USDT:USDT"), ("okx", "ETH/USDT:USDT"))
+    made = Lake(folder / "lake")
+    for start_us in (NOON_US, NOON_US + 86_400_000_000):
+        seal(made.root, records(7, seconds=600, instruments=four, start_us=start_us), segment_seconds=900)
+        land(made, "ccxt")
+        list(update(made, CONFIG, "ccxt", date_of(start_us)))
+    there = bucket_lake(s3_server, folder)
+    sync(LocalStore(made.root), there.root.store, wanted=Filter())
+    return there
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("asset", "most"), [("silver/orderbook", 0.15), ("bronze/orderbook", 0.3)])
+def test_a_query_reads_what_it_asks_for(large, proxy, s3_server, asset, most):
+    """One instrument of four, one day of two, two columns: bytes through the wire against all files of the asset.
+
+    Most of it is footers: of a small file pyarrow reads its last 64 KiB, and silver has hundreds of columns.
+    """
+    folder = "processed/ccxt/orderbook/hf" if asset == "silver/orderbook" else "raw/archive/ccxt/orderbook"
+    whole = sum(entry.size for entry in large.root.store.list(f"{folder}/"))
+    far = through(large, proxy, s3_server)
+    columns = {"silver/orderbook": ["ts", "mid"], "bronze/orderbook": ["capture_ts", "nonce"]}[asset]
+    before, asked = proxy.received, Wanted(exchange="binanceus", symbol="BTC/USDT", date=DAY)
+    frame = open_asset(far, asset, asked).select(columns).collect()
+    read = proxy.received - before
+    print(f"{asset}: {read:,} of {whole:,} bytes read, {read / whole:.1%}; {frame.height} rows")
+    assert frame.height > 0
+    assert read < most * whole
