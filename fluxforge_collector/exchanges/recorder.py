@@ -282,18 +282,18 @@ class Recorder(Connections):
         symbol = self._asked(Channel.TICKER, ticker["symbol"])
         if symbol is None:
             return
-        if self._frame is not None:
-            if id(ticker) in self._frame.seen:
+        stream, frame = Stream(Channel.TICKER, symbol), self._frame
+        if frame is not None:
+            if id(ticker) in frame.seen:
                 return
-            self._frame.seen.add(id(ticker))
+            frame.seen.add(id(ticker))
         contract = self._markets[symbol].contract
         record = ticker_record(ticker, self.exchange, symbol, contract, self._stamp(connection))
-        stream = Stream(Channel.TICKER, symbol)
         if self._streams[stream].is_same_ticker(record):
             self._reject(Outcome.DUPLICATE)
             return
-        if self._frame is not None:
-            self._frame.outcome = Outcome.TICKERS
+        if frame is not None:
+            frame.outcome = Outcome.TICKERS
         self._streams.emit(stream, record, record.capture_us, record.timestamp_ms)
 
     def _asked(self, channel: Channel, symbol: str) -> str | None:

@@ -40,8 +40,7 @@ class Seen:
     def is_same_ticker(self, record: TickerRecord) -> bool:
         """Whether a ticker says what the last one said, of the same instant; from now on it is the last."""
         last, self.ticker = self.ticker, record
-        is_same = last is not None and last.timestamp_ms is not None
-        return is_same and record[_SAID] == last[_SAID]  # type: ignore[index]
+        return last is not None and record[_SAID] == last[_SAID]
 
     def is_repeated(self, trade_id: str) -> bool:
         """Whether a trade was among the last ones; from now on it is."""

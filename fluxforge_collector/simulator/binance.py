@@ -24,6 +24,7 @@ class BinanceSpot:
         self.refusal = '{"error":{"code":2,"msg":"Invalid request: request must be a JSON object"},"id":null}'
         self.counter: str | None = None
         self.silent_s: float | None = None
+        self.greeting: str | None = None
         self.hosts = hosts
 
     def market_id(self, listing: Listing) -> str:
@@ -63,6 +64,11 @@ class BinanceSpot:
     def cadence(self, channel: str) -> int:
         """Depth every 100 ms, summaries every second, the rest at once."""
         return _CADENCES.get(channel, 0)
+
+    def depth(self, channel: str) -> int:
+        """0: changes are of the whole book."""
+        del channel
+        return 0
 
     def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
         """None: there are no heartbeats."""

@@ -14,7 +14,7 @@ from fluxforge_collector.simulator.listing import Listing, decimal_text
 from fluxforge_collector.simulator.market import Trade
 from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, trade_frame
 
-_CADENCES = {"level2": 5, "market_trades": 1, "ticker": 25, "heartbeats": 50}
+_CADENCES = {"level2": 5, "market_trades": 1, "ticker": 25, "ticker_batch": 250, "heartbeats": 50}
 _MOST_BOOKS = 30  # the real one takes 16 on a connection and refuses 32
 _TOO_MANY = '{"type":"error","message":"too many L2 streams requested in a single session"}'
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,6 +32,7 @@ class Coinbase:
     refusal = '{"type":"error","message":"failure to subscribe"}'
     counter: str | None = '"sequence_num":-1'
     silent_s: float | None = 5.0
+    greeting: str | None = None
 
     def market_id(self, listing: Listing) -> str:
         """`BTC-USD`."""
@@ -75,8 +76,13 @@ class Coinbase:
         return Received([reply], known if is_subscribe else [], [] if is_subscribe else known)
 
     def cadence(self, channel: str) -> int:
-        """Books every 100 ms, the fills of an order in one batch, tickers every 500 ms, heartbeats every second."""
+        """Books every 100 ms, an order's fills in one batch, tickers every 500 ms or 5 s, heartbeats every second."""
         return _CADENCES.get(channel, 0)
+
+    def depth(self, channel: str) -> int:
+        """0: changes are of the whole book."""
+        del channel
+        return 0
 
     def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
         """The heartbeat of a second."""
@@ -99,7 +105,7 @@ class Coinbase:
             case "market_trades":
                 return _trades(moment)
             case _:
-                return _ticker(moment)
+                return _ticker(topic, moment)
 
 
 def _alias(market: str, markets: Mapping[str, Listing]) -> str:
@@ -197,7 +203,7 @@ def _trade_row(listing: Listing, trade: Trade, time_us: int) -> dict[str, str]:
     }
 
 
-def _ticker(moment: Moment) -> list[Frame]:
+def _ticker(topic: Topic, moment: Moment) -> list[Frame]:
     quote, day, listing = moment.quote(), moment.day, moment.listing
     if quote is None:
         return []
@@ -211,11 +217,14 @@ def _ticker(moment: Moment) -> list[Frame]:
         "low_52_w": listing.price_text(day.low),
         "high_52_w": listing.price_text(day.high),
         "price_percent_chg_24_h": f"{(day.last / day.open - 1) * 100:.6f}",
-        "best_bid": quote.bid,
-        "best_bid_quantity": quote.bid_size,
-        "best_ask": quote.ask,
-        "best_ask_quantity": quote.ask_size,
     }
-    text = _message("ticker", moment.now_us, [{"type": "update", "tickers": [row]}])
+    if topic.channel == "ticker":
+        row |= {
+            "best_bid": quote.bid,
+            "best_bid_quantity": quote.bid_size,
+            "best_ask": quote.ask,
+            "best_ask_quantity": quote.ask_size,
+        }
+    text = _message(topic.channel, moment.now_us, [{"type": "update", "tickers": [row]}])
     now_ms = moment.now_us // 1000
     return [Frame(text, listing.symbol, "ticker", "summary", timestamp_ms=now_ms, quote=quote, price=row["price"])]

@@ -17,6 +17,7 @@ from fluxforge_collector.simulator.listing import Listing, find_listing
 from fluxforge_collector.simulator.market import SLICE_US, BookFlow, Market
 from fluxforge_collector.simulator.options import SimulatorOptions
 from fluxforge_collector.simulator.venues import VENUES
+from fluxforge_collector.simulator.view import View
 from fluxforge_collector.simulator.wire import Day, Moment, Past, Topic, Wire
 
 _BOOK_SLICES = 5
@@ -39,6 +40,7 @@ class MarketFeed:
         self._slices = 0
         self._beats = 0
         self._past: dict[tuple[str, str], deque[Past]] = defaultdict(lambda: deque(maxlen=_PAST_TRADES))
+        self._views: dict[tuple[str, Topic], View] = {}
         self._best: dict[tuple[str, str], Best | None] = {}
         self._flows: dict[str, dict[str, BookFlow]] = {
             wire.exchange: {wire.market_id(flow.listing): flow for flow in self._market.flows[wire.exchange].values()}
@@ -93,7 +95,10 @@ class MarketFeed:
         return len(struck)
 
     def _skip(self, fault: Fault, struck: set[tuple[str, str]]) -> None:
-        """Let the counts of connections jump, too."""
+        """Let the counts of views and connections jump, too."""
+        for (exchange, topic), view in self._views.items():
+            if (exchange, topic.market) in struck:
+                view.update_id += fault.count
         for connection in self._delivery.connections:
             if {(connection.wire.exchange, topic.market) for topic in connection.topics} & struck:
                 connection.skip(fault.count)
@@ -156,6 +161,10 @@ class MarketFeed:
             self._delivery.send(wire.exchange, frame, connections, None)
 
     def _publish(self, wire: Wire, topic: Topic, moment: Moment, connections: list[Connection]) -> None:
+        depth = wire.depth(topic.channel)
+        if depth:
+            view = self._views.setdefault((wire.exchange, topic), View(depth))
+            moment = moment._replace(delta=view.advance(moment.book), view_id=view.update_id)
         running = [c for c in connections if topic not in c.opening]
         if running:
             for frame in wire.publish(topic, moment):

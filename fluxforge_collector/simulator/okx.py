@@ -24,6 +24,7 @@ class Okx:
     ping_s: float | None = None
     counter: str | None = None
     silent_s: float | None = None
+    greeting: str | None = None
     refusal = '{"event":"error","code":"60012","msg":"Invalid request","connId":"a4d3ae55"}'
 
     def market_id(self, listing: Listing) -> str:
@@ -71,6 +72,11 @@ class Okx:
     def cadence(self, channel: str) -> int:
         """Books every 100 ms, tickers every 200 ms, the rest at once."""
         return _CADENCES.get(channel, 0)
+
+    def depth(self, channel: str) -> int:
+        """0: changes are of the whole book."""
+        del channel
+        return 0
 
     def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
         """None: there are no heartbeats."""

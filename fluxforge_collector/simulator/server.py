@@ -239,6 +239,8 @@ class Simulator:
         self._opened += 1
         connection = Connection(ws, request, wire, self._opened)
         self._delivery.connections.append(connection)
+        if wire.greeting is not None:
+            connection.reply(wire.greeting)
         tasks = [asyncio.create_task(connection.send_queued()), asyncio.create_task(_end_silent(connection))]
         try:
             async for message in ws:

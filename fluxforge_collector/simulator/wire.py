@@ -49,7 +49,8 @@ class Past(NamedTuple):
 class Moment(NamedTuple):
     """A market as it stands when frames are made: its book, what changed, what traded, and the exchange's clock.
 
-    `past` are its last trades, oldest first.
+    `past` are its last trades, oldest first. Where the venue publishes the first levels only, `delta` is of those, and
+    `view_id` counts its publications.
     """
 
     listing: Listing
@@ -60,6 +61,7 @@ class Moment(NamedTuple):
     day: Day
     is_best_changed: bool = True
     past: Sequence[Past] = ()
+    view_id: int = 0
 
     def quote(self) -> Quote | None:
         """Best prices and sizes as text; None where a side is empty."""
@@ -108,7 +110,7 @@ class Wire(Protocol):
 
     `refusal` answers what cannot be understood. `counter` is the text in whose place each message of a connection
     carries its number; None where messages are not numbered. `silent_s` is how long a connection may subscribe to
-    nothing before it is closed, in seconds; None is for ever.
+    nothing before it is closed, in seconds; None is for ever. `greeting` opens every connection, where there is one.
     """
 
     exchange: str
@@ -117,6 +119,7 @@ class Wire(Protocol):
     refusal: str
     counter: str | None
     silent_s: float | None
+    greeting: str | None
 
     def market_id(self, listing: Listing) -> str:
         """The venue's name of an instrument."""
@@ -129,6 +132,9 @@ class Wire(Protocol):
 
     def cadence(self, channel: str) -> int:
         """Slices of the market between two publications of a channel; 0 where there is no such channel."""
+
+    def depth(self, channel: str) -> int:
+        """Levels a side that a channel publishes changes of; 0 where it is the whole book."""
 
     def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
         """The heartbeat of a topic without a market, the `count`th on its connections; None where it has none."""

@@ -51,5 +51,7 @@ def test_a_dropped_frame_goes_unseen_only_where_nothing_is_proven(proven, unseen
 
 
 def test_a_gap_may_have_a_cause_that_cost_nothing():
-    account = settle(stream(1, 2, 8), rows(1, 2, 8), [gap(4, 5)], [4 * STEP_US], proven=True, flush_us=200_000)
+    account = settle(
+        stream(1, 2, 8), rows(1, 2, 8), [gap(4, 5)], [(4 * STEP_US, 4 * STEP_US)], proven=True, flush_us=200_000
+    )
     assert account.wrong == []

@@ -19,7 +19,7 @@ from fluxforge_collector.simulator.book import DIGEST_LEVELS, digest_of
 from fluxforge_collector.simulator.listing import find_listing
 
 CHANNELS = ("orderbook", "trades", "ticker")
-NUMBERED = {"binance", "binanceus", "okx"}  # whose book updates have an id of their own that bronze keeps
+NUMBERED = {"binance", "binanceus", "bybit", "okx"}  # whose book updates have an id of their own that bronze keeps
 GONE = {"drop", "silence", "mute", "half_open", "missing_field"}  # faults after which a frame has not come as it was
 SLACK_US = 2_000_000  # how late on a loaded machine a gap may begin after what brought it about
 
@@ -67,11 +67,11 @@ class Account(NamedTuple):
 NOTHING = Account(0, 0, 0, 0, 0, [])
 
 
-def settle(sent, kept, gaps, causes_us, *, proven, flush_us):
+def settle(sent, kept, gaps, causes, *, proven, flush_us):
     """The account of one stream. Pure.
 
     `sent` in the order sent, without repetitions over several connections; `kept` in the order captured; `gaps` merged;
-    `causes_us` are the times of whatever may bring a gap about besides frames that are missing. What was sent before
+    `causes` are the spans of whatever may bring a gap about besides frames that are missing. What was sent before
     the first row is not looked for; a state that opens a stream may come from a snapshot nobody sent as a frame.
     """
     wrong = []
@@ -93,26 +93,24 @@ def settle(sent, kept, gaps, causes_us, *, proven, flush_us):
                 wrong.append(f"never sent: {row}")
     found = [index for index, at_us in enumerate(captured) if at_us is not None]
     in_gaps = unseen = 0
-    lost_us = []
+    causes = [*causes, *((item.wall_us, item.wall_us) for item in sent if item.fault)]
     for index in range(found[0] if found else len(sent), len(sent)):
         if captured[index] is not None:
             continue
         before_us, then_us = _around(sent, captured, found, index)
         if any(before_us < gap.end_us and then_us > gap.start_us for gap in gaps):
             in_gaps += 1
-            lost_us += [before_us, sent[index].wall_us]
+            causes += [(before_us, before_us), (sent[index].wall_us, sent[index].wall_us)]
         elif sent[index].fault in GONE and not proven:
             unseen += 1
         else:
             wrong.append(f"neither kept nor in a gap: {sent[index]}, between {before_us} and {then_us}")
-    causes_us = sorted([*causes_us, *lost_us, *(item.wall_us for item in sent if item.fault)])
     times = [row.capture_us for row in kept]
     for gap in gaps:
         inside = times[bisect_left(times, gap.start_us + flush_us + 1) : bisect_left(times, gap.end_us - flush_us)]
         if inside:
             wrong.append(f"{gap} covers {len(inside)} rows")
-        first = bisect_left(causes_us, gap.start_us - SLACK_US)
-        if first == len(causes_us) or causes_us[first] > gap.end_us + SLACK_US:
+        if not any(start <= gap.end_us + SLACK_US and end >= gap.start_us - SLACK_US for start, end in causes):
             wrong.append(f"{gap} where nothing was lost")
     return Account(len(sent), len(kept), in_gaps, unseen, len(gaps), wrong)
 
@@ -140,9 +138,9 @@ def settle_lake(truth, root, *, flush_s, source="ccxt", digits=None, asked=None)
     account = NOTHING
     for stream in sorted(streams.keys() | rows.keys() | ledger.keys()):
         exchange, _, channel = stream
-        causes = [order.wall_us for order in truth.ordered if order.fault.exchange in {None, exchange}]
+        causes = [_span(order) for order in truth.ordered if order.fault.exchange in {None, exchange}]
         # what strikes one stream may cost the connection of all
-        causes += [frame.wall_us for frame in truth.frames(exchange) if frame.fault]
+        causes += [(frame.wall_us, frame.wall_us) for frame in truth.frames(exchange) if frame.fault]
         part = settle(
             streams.get(stream, []),
             rows.get(stream, []),
@@ -153,6 +151,12 @@ def settle_lake(truth, root, *, flush_s, source="ccxt", digits=None, asked=None)
         )
         account += part._replace(wrong=[f"{' '.join(stream)}: {what}" for what in part.wrong])
     return account
+
+
+def _span(order):
+    """When a fault may have brought gaps about: a delisted symbol's connection is replaced again and again."""
+    lasts_s = np.inf if order.fault.kind == "delist" else order.fault.seconds
+    return order.wall_us, order.wall_us + lasts_s * 1e6
 
 
 def sent_of(frames, asked):

@@ -194,17 +194,22 @@ def test_a_ticker_handed_out_twice_counts_once():
     bench = Bench()
     ticker = {"symbol": "BTC/USDT", "bid": 1.0, "last": 1.0}
     bench.frame({}, *[lambda c: bench.recorder.ticker(c, ticker)] * 2)
-    bench.frame({}, lambda c: bench.recorder.ticker(c, ticker))
+    bench.frame({}, lambda c: bench.recorder.ticker(c, ticker), text='{"E":2}')
     assert len(bench.of(TickerRecord)) == 2
 
 
 def test_a_ticker_sent_twice_is_kept_once():
     bench = Bench()
-    for last, timestamp in ((1.0, 5), (1.0, 5), (2.0, 5), (2.0, 6)):
+    for last, timestamp in ((1.0, 5), (1.0, 5), (2.0, 5), (2.0, 6), (2.0, None), (2.0, None)):
         ticker = {"symbol": "BTC/USDT", "bid": 1.0, "last": last, "timestamp": timestamp}
         bench.frame({}, lambda c, ticker=ticker: bench.recorder.ticker(c, ticker))
-    assert [(record.last, record.timestamp_ms) for record in bench.of(TickerRecord)] == [(1.0, 5), (2.0, 5), (2.0, 6)]
-    assert bench.outcomes() == {"tickers": 3, "duplicate": 1}
+    assert [(record.last, record.timestamp_ms) for record in bench.of(TickerRecord)] == [
+        (1.0, 5),
+        (2.0, 5),
+        (2.0, 6),
+        (2.0, None),
+    ]
+    assert bench.outcomes() == {"tickers": 4, "duplicate": 2}
 
 
 def test_a_lost_connection_is_a_gap_of_every_stream_since_it_last_brought_data():
