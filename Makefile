@@ -42,7 +42,7 @@ test: .venv/compiled
 	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 account: .venv/compiled
-	$(BIN)/pytest -m slow -k balances -n 2 tests/collector $(ARGS)
+	$(BIN)/pytest -m slow -k balances -n 2 --timeout 900 tests/collector $(ARGS)
 
 # the collector as it is installed alone, for what it takes in memory
 .venv/collector/installed: .venv/installed

@@ -141,7 +141,7 @@ def _past_trades(moment: Moment, query: Mapping[str, str]) -> list[dict[str, Any
             "time": str(time_us // 1000),
             "isBlockTrade": False,
         }
-        for trade, time_us in reversed(moment.past[-limit:])
+        for trade, time_us in reversed([*moment.past][-limit:])
     ]
 
 

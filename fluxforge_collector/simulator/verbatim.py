@@ -118,6 +118,7 @@ class Verbatim:
     refusal = ""
     counter: str | None = None
     silent_s: float | None = None
+    greeting: str | None = None
 
     def __init__(self, exchange: str, hosts: frozenset[str]) -> None:
         self.exchange = exchange
@@ -138,6 +139,11 @@ class Verbatim:
 
     def cadence(self, channel: str) -> int:
         """0: nothing is published by itself."""
+        del channel
+        return 0
+
+    def depth(self, channel: str) -> int:
+        """0: nothing is made of a book."""
         del channel
         return 0
 

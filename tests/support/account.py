@@ -33,10 +33,11 @@ class Sent(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A row of bronze: when it was captured, and what identifies it."""
+    """A row of bronze: when it was captured, what identifies it, and whether it was fetched over REST afterwards."""
 
     capture_us: int
     key: tuple
+    is_backfilled: bool = False
 
 
 class Span(NamedTuple):
@@ -72,7 +73,8 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us):
 
     `sent` in the order sent, without repetitions over several connections; `kept` in the order captured; `gaps` merged;
     `causes` are the spans of whatever may bring a gap about besides frames that are missing. What was sent before
-    the first row is not looked for; a state that opens a stream may come from a snapshot nobody sent as a frame.
+    the first row is not looked for. A state that opens a stream may come from a snapshot nobody sent as a frame; a trade
+    fetched afterwards may have been made while nobody was subscribed.
     """
     wrong = []
     places = defaultdict(deque)
@@ -80,14 +82,17 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us):
         places[item.key].append(index)
     known = set(places)
     captured = [None] * len(sent)
-    opens = {gap.end_us for gap in gaps} | {row.capture_us for row in kept[:1]}
     spoilt = sum(item.fault == "missing_field" for item in sent)
     for row in kept:
         if places[row.key]:
             captured[places[row.key].popleft()] = row.capture_us
         elif row.key in known:
             wrong.append(f"kept more often than sent: {row}")
-        elif row.capture_us not in opens:
+        elif (
+            row is not kept[0]
+            and not row.is_backfilled
+            and not any(gap.start_us <= row.capture_us <= gap.end_us for gap in gaps)
+        ):
             spoilt -= 1
             if spoilt < 0:
                 wrong.append(f"never sent: {row}")
@@ -105,7 +110,7 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us):
             unseen += 1
         else:
             wrong.append(f"neither kept nor in a gap: {sent[index]}, between {before_us} and {then_us}")
-    times = [row.capture_us for row in kept]
+    times = [row.capture_us for row in kept if not row.is_backfilled]
     for gap in gaps:
         inside = times[bisect_left(times, gap.start_us + flush_us + 1) : bisect_left(times, gap.end_us - flush_us)]
         if inside:
@@ -199,8 +204,10 @@ def kept_of(root, source, digits=None, instrument=None):
         table = table.sort_by([("capture_ts", "ascending"), ("seq", "ascending")])
         names = [table[name].cast(pa.string()).to_pylist() for name in ("exchange", "symbol")]
         times = table["capture_ts"].cast(pa.int64()).to_pylist()
-        for exchange, symbol, at_us, key in zip(*names, times, _kept_keys(table, channel, names, digits), strict=True):
-            streams[exchange, symbol, channel].append(Kept(at_us, key))
+        late = table["backfilled"].to_pylist() if channel == "trades" else [False] * len(table)
+        keys = _kept_keys(table, channel, names, digits)
+        for exchange, symbol, at_us, key, is_late in zip(*names, times, keys, late, strict=True):
+            streams[exchange, symbol, channel].append(Kept(at_us, key, is_late))
     return streams
 
 

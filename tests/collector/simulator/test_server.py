@@ -78,7 +78,7 @@ async def test_whole_book_equals_the_market(exchange, client, watching, until):
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("exchange", EXCHANGES)
+@pytest.mark.parametrize("exchange", [*EXCHANGES, "kraken", "bybit"])
 async def test_every_trade_is_delivered_as_sent(exchange, client, watching, until):
     async with Simulator(options(exchange, speed=5)) as sim, client(sim, exchange) as ex:
         async with watching(*(lambda symbol=symbol: ex.watch_trades(symbol) for symbol in SYMBOLS)) as (seen, errors):
