@@ -116,7 +116,10 @@ def find(
     known = missing.before | missing.after
     if not any(trade["id"] in known for trade in fetched):
         return Found([], [Left(start_us, end_us, None)])
-    chosen = [trade for trade in fetched if trade["id"] not in known and _is_missing(missing, trade, ids)]
+    # without numbers it is the first trade recorded since that says where the gap ends; clocks only estimate it
+    until = next((index for index, trade in enumerate(fetched) if trade["id"] in missing.after), len(fetched))
+    among = fetched[:until] if ids == "opaque" else fetched
+    chosen = [trade for trade in among if trade["id"] not in known and _is_missing(missing, trade, ids)]
     placed, at_us = [], start_us
     for trade in chosen:
         # when it would have come, had the connection stood; never outside the gap
@@ -139,7 +142,7 @@ def _is_missing(missing: Missing, trade: Trade, ids: Ids) -> bool:
     is_later = number > last if number is not None and last is not None else trade["timestamp"] >= missing.from_ms
     if number is not None and missing.first is not None:
         return is_later and number < missing.first
-    return bool(is_later and trade["timestamp"] <= missing.to_ms)
+    return bool(is_later and (ids == "opaque" or trade["timestamp"] <= missing.to_ms))
 
 
 def _skipped(missing: Missing, oldest: Trade, ids: Ids) -> int | None:

@@ -169,9 +169,10 @@ class Streams:
             return
         self.missing.remove(missing)
         stream, gap, tally = missing.stream, missing.gap, self._ends.tally
+        seen = self._seen[stream]
+        # the fetch for the gap before this one may have brought some of them already
+        records = [record for record in records if record.trade_id is None or not seen.is_repeated(record.trade_id)]
         for record in records:
-            if record.trade_id is not None:
-                self._seen[stream].is_repeated(record.trade_id)
             tally.records[self._exchange, stream.channel] += 1
             tally.backfilled[self._exchange] += 1
             self._ends.emit(record)

@@ -7,7 +7,7 @@ from support.account import settle_lake
 
 from fluxforge_collector.metrics import Outcome
 from fluxforge_collector.simulator import Fault, Simulator, SimulatorOptions
-from fluxforge_collector.simulator.faults import FRAME_FAULTS, KINDS
+from fluxforge_collector.simulator.faults import FRAME_FAULTS, KINDS, REST_FAULTS, SOCKET_FAULTS
 
 VENUES = ("binanceus", "binance", "okx", "coinbase", "kraken", "bybit")
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -18,8 +18,10 @@ FLUSH_S = 0.2
 TOGETHER = {
     "frames lost or out of order": ("drop", "duplicate", "reorder", "delay"),
     "frames that are wrong": ("malformed", "missing_field", "error_frame", "checksum", "gap"),
+    "frames that are hostile": ("price", "deep", "oversize"),
     "connections that end": ("close", "abort", "restart"),
     "connections that say nothing": ("silence", "mute", "half_open"),
+    "connections that do not come about": ("slow_socket", "refuse_socket"),
     "what is not a frame": ("slow_rest", "rest_error", "clock_skew", "delist"),
 }
 """The faults of a run: few enough that the backoff between reconnections stays short."""
@@ -42,7 +44,11 @@ class Watch:
         """Let a fault happen, to one symbol on all channels where it is of frames, and wait until it is over."""
         if kind in FRAME_FAULTS:
             await self._strike_frames(kind)
-        elif kind in {"slow_rest", "rest_error"}:
+        elif kind in SOCKET_FAULTS:
+            for venue in self._venues:
+                await self._inject(kind, {"exchange": venue, "seconds": 0.5, "retry_after": 1})
+            await self._inject("abort", {})
+        elif kind in REST_FAULTS:
             await self._strike_requests(kind)
         else:
             await self._inject(kind, _SETTINGS.get(kind, {}))
@@ -88,7 +94,7 @@ def account(config, collecting, until):
 
     async def run(venues, kinds, *, seed, far_levels=0):
         options = SimulatorOptions(
-            seed=seed, speed=3, exchanges=venues, instruments=SYMBOLS, far_levels=far_levels, truth_limit=10**6
+            seed=seed, speed=1, exchanges=venues, instruments=SYMBOLS, far_levels=far_levels, truth_limit=10**6
         )
         async with Simulator(options) as sim:
             settings = {"symbols": list(SYMBOLS), "silence_seconds": 1.5, "stale_after_seconds": 4}

@@ -71,7 +71,7 @@ NOTHING = Account(0, 0, 0, 0, 0, [])
 def settle(sent, kept, gaps, causes, *, proven, flush_us):
     """The account of one stream. Pure.
 
-    `sent` in the order sent, without repetitions over several connections; `kept` in the order captured; `gaps` merged;
+    `sent` in the order sent, without repetitions over several connections; `kept` in the order captured;
     `causes` are the spans of whatever may bring a gap about besides frames that are missing. What was sent before
     the first row is not looked for. A state that opens a stream may come from a snapshot nobody sent as a frame; a trade
     fetched afterwards may have been made while nobody was subscribed.
@@ -111,10 +111,11 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us):
         else:
             wrong.append(f"neither kept nor in a gap: {sent[index]}, between {before_us} and {then_us}")
     times = [row.capture_us for row in kept if not row.is_backfilled]
-    for gap in gaps:
+    for gap in gaps:  # each by itself: a state may end one and begin the next
         inside = times[bisect_left(times, gap.start_us + flush_us + 1) : bisect_left(times, gap.end_us - flush_us)]
         if inside:
             wrong.append(f"{gap} covers {len(inside)} rows")
+    for gap in merged(gaps):
         if not any(start <= gap.end_us + SLACK_US and end >= gap.start_us - SLACK_US for start, end in causes):
             wrong.append(f"{gap} where nothing was lost")
     return Account(len(sent), len(kept), in_gaps, unseen, len(gaps), wrong)
@@ -251,7 +252,7 @@ def _top(side):
 
 
 def gaps_of(root, source):
-    """The gap ledger by stream, rows that touch taken together; a row of all channels counts for each.
+    """The gap ledger by stream; a row of all channels counts for each.
 
     A row that has lost 0 takes back what was told within its span.
     """
@@ -264,7 +265,7 @@ def gaps_of(root, source):
         start_us, end_us = (int(row[name].timestamp() * 1e6 + 0.5) for name in ("gap_start", "gap_end"))
         for channel in CHANNELS if row["channel"] == "all" else (row["channel"],):
             rows[row["exchange"], row["symbol"], channel].append(Span(start_us, end_us, row["reason"]))
-    return {stream: _merged(spans) for stream, spans in rows.items()}
+    return rows
 
 
 def _is_within(row, back):
@@ -272,7 +273,8 @@ def _is_within(row, back):
     return is_same and back["gap_start"] <= row["gap_start"] and row["gap_end"] <= back["gap_end"]
 
 
-def _merged(spans):
+def merged(spans):
+    """Spans that touch taken together: what goes on at the end of a segment is told of in both."""
     done = []
     for span in sorted(spans):
         if done and span.start_us <= done[-1].end_us:
