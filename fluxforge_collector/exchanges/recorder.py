@@ -289,7 +289,7 @@ class Recorder(Connections):
             frame.seen.add(id(ticker))
         contract = self._markets[symbol].contract
         record = ticker_record(ticker, self.exchange, symbol, contract, self._stamp(connection))
-        if self._streams[stream].is_same_ticker(record):
+        if self._streams[stream].is_same_ticker(record) and self._streams.is_whole(stream):
             self._reject(Outcome.DUPLICATE)
             return
         if frame is not None:
