@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum
+from math import inf
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -83,8 +84,10 @@ def read_coinbase(message: Any) -> tuple[Update, ...]:
         return ()
     if message.get("channel") == "l2_data":
         for event in message["events"]:
-            for _ in map(_COINBASE_LEVEL, event["updates"]):
-                pass
+            for _, price, size in map(_COINBASE_LEVEL, event["updates"]):
+                # ccxt drops a level whose price is no number, and the book goes on without it
+                if not (0 < float(price) < inf and 0 <= float(size) < inf):
+                    raise ValueError(f"a level of price {price} and size {size}")
     number = message["sequence_num"]
     return (Update(None, number - 1, number),)
 

@@ -69,6 +69,15 @@ def test_changes_that_are_not_all_there_are_no_update(read, message):
 
 
 @pytest.mark.parametrize(
+    ("price", "size"), [("NaN", "1"), ("-1", "1"), ("0", "1"), ("1e999", "1"), ("1", "NaN"), ("1", "-1")]
+)
+def test_a_level_that_cannot_be_is_no_update(price, size):
+    level = {"side": "bid", "price_level": price, "new_quantity": size}
+    with pytest.raises(ValueError, match="a level of price"):
+        read_coinbase(COINBASE | {"events": [{"updates": [level]}]})
+
+
+@pytest.mark.parametrize(
     ("last", "previous", "own", "verdict"),
     [
         pytest.param(None, 5, 9, Verdict.FOLLOWS, id="the first"),
