@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 
 import pytest
 from support.market import HandClock
@@ -88,6 +89,41 @@ async def test_it_goes_on_when_space_returns_and_what_was_lost_is_a_gap(queue, t
     books = [record for record in writer.flushed if isinstance(record, BookRecord)]
     assert gap.reason is GapReason.QUEUE_FULL
     assert len(books) + gap.lost == 100
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+class StalledDisk(FullDisk):
+    """A writer whose disk takes a flush, and neither does it nor refuses it until it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_full, self.goes_on, self.is_stalled = False, threading.Event(), False
+
+    def flush(self):
+        self.is_stalled = True
+        assert self.goes_on.wait(60)
+        super().flush()
+
+
+@pytest.mark.asyncio
+async def test_a_disk_that_stalls_never_holds_up_who_reads_and_every_loss_is_counted(queue, tally, until):
+    writer = StalledDisk()
+    writing = Writing(queue, writer, SystemClock(), tally)
+    task = asyncio.create_task(writing.run())
+    queue.put(book(0))
+    await until(lambda: writer.is_stalled)
+    for at in range(1, 5000):
+        queue.put(book(at, symbol="AB"[at % 2]))
+        assert len(queue) <= 4
+    assert tally.queue_peak <= 4
+    writer.goes_on.set()
+    await until(lambda: any(isinstance(r, BookRecord) and r.capture_us == 4999 for r in writer.flushed))
+    gaps = [record for record in writer.flushed if isinstance(record, GapRecord)]
+    kept = [record for record in writer.flushed if isinstance(record, BookRecord)]
+    assert {gap.symbol for gap in gaps} == {"A", "B"}
+    assert len(kept) + sum(gap.lost for gap in gaps) == 5000
+    assert tally.lost["x", "orderbook"] == 5000 - len(kept)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
