@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-s3 account soak crash browser check deploy-check audit bench docs format lock clean
+.PHONY: help demo test test-s3 account soak crash browser hour check deploy-check audit bench docs format lock clean
 
 help:
 	@echo "make demo    set up and run everything offline, ending in bars (Ctrl-C stops it)"
@@ -12,6 +12,7 @@ help:
 	@echo "make crash   the collector killed a hundred times: nothing flushed is lost or doubled"
 	@echo "make browser drive Dagster's page in Chromium (PICTURES=docs/assets takes the docs' pictures anew)"
 	@echo "make test-s3 the long tests against a real S3 server: deaths at random moments, ways that break, bytes read"
+	@echo "make hour    an hour of twenty instruments through the real daemon, with figures"
 	@echo "make check   format, lint, types, layers, docs in step"
 	@echo "make deploy-check  everything in deploy/, by the tools made for it"
 	@echo "make audit   known vulnerabilities of what is installed; needs the network"
@@ -68,6 +69,9 @@ test-s3: .venv/compiled
 browser: .venv/compiled
 	@test -x /usr/bin/chromium || { echo "Chromium is missing: apt-get install chromium"; exit 1; }
 	FLUXFORGE_PICTURES=$(PICTURES) $(BIN)/pytest -m browser tests/browser $(ARGS)
+
+hour: .venv/compiled
+	$(BIN)/pytest -s -m slow tests/end_to_end/test_hour.py $(ARGS)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

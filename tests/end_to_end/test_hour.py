@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -193,7 +193,8 @@ def tables(lake):
 
 def figures(environment, took, found, sent):
     """What it took: records, rows, runs, and Dagster's history before and after a purge."""
-    with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
+    home = environment["DAGSTER_HOME"]
+    with chdir(home), dg.DagsterInstance.from_config(home) as instance:  # its storage is named relative to it
         runs = instance.get_runs()
         before = history_bytes(instance)
         done = purge(instance, before=datetime.now(UTC) + timedelta(seconds=1))
