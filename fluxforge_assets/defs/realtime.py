@@ -26,6 +26,8 @@ from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
 
 REALTIME = "realtime"
+GRACE_SECONDS = 1800
+"""How long after its time Dagster ends a run of which no process is left to tell, as of a container that is gone."""
 LOOK_SECONDS = 0.5
 """How often a run that stays looks for new segments."""
 
@@ -54,7 +56,7 @@ def realtime_job(config: Config) -> dg.JobDefinition:
         name=REALTIME,
         executor_def=dg.in_process_executor,
         description="Lands what the collector sealed and appends what became final. Started by the sensor; it stays.",
-        tags={"dagster/priority": "10"},
+        tags={"dagster/priority": "10", "dagster/max_runtime": str(int(config.etl.stay_seconds + GRACE_SECONDS))},
     )
     def realtime() -> None:
         follow_segments()

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,14 +58,18 @@ def development(environment: dict[str, str]) -> Iterator[tuple[list[subprocess.P
 
 
 def ask(url: str, query: str, **variables: object) -> dict:
-    """What GraphQL answers; nothing while nobody does."""
+    """What GraphQL answers; nothing while nobody does. Raises: AssertionError where it refuses the question."""
     body = json.dumps({"query": query, "variables": variables}).encode()
     request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=120) as answer:
-            return json.load(answer).get("data") or {}
+            said = json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise AssertionError(error.read()) from error
     except OSError:
         return {}
+    assert "errors" not in said, said["errors"]
+    return said["data"]
 
 
 def memory_mb(processes: list[subprocess.Popen]) -> dict[str, float]:

@@ -1,17 +1,15 @@
-"""Dagster as a user starts it: its command line, its daemon, this repository's workspace and profile."""
+"""Dagster's command line as a user types it, with this repository's profile. The daemon: `end_to_end/test_hour.py`."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
-from support.market import DAY, INSTRUMENTS, config_of, deliver, records, seal
+from support.market import DAY, INSTRUMENTS, config_of, records, seal
 
 ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
@@ -44,7 +42,7 @@ def bars(lake):
     return pl.read_parquet(files) if files else pl.DataFrame()
 
 
-def test_list_and_materialise_from_the_command_line(lake, home):
+def test_list_materialise_and_be_refused_from_the_command_line(lake, home):
     seal(lake.root, records(1, seconds=20, instruments=INSTRUMENTS[:2]))
     module = ("-m", "fluxforge_assets.definitions")
     code, said = dagster(home, "asset", "list", *module)
@@ -61,50 +59,15 @@ def test_list_and_materialise_from_the_command_line(lake, home):
     assert code == 0, said
     assert set(bars(lake)["symbol"]) == {"BTC-USDT", "ETH-USDT"}
 
-    code, said = dagster(home, "asset", "materialize", *module, *select, "--partition", f"{DAY}|binanceus:NO-SUCH")
-    assert code != 0
-    assert "NO-SUCH" in said
+    kept = {path: path.stat().st_ino for path in (lake.root / "processed").rglob("*.parquet")}
+    for asked, named in (
+        (["--select", "gold/bar", "--partition", BTC], 'did you mean one of the following?\n\t["gold", "bars"]'),
+        ([*select, "--partition", f"{DAY}|binanceus:NO-SUCH"], "NO-SUCH"),
+        ([*select, "--partition", DAY], f"containing the passed partition key `{DAY}`"),
+        ([*select, "--partition", "2099-01-01|binanceus:BTC-USDT"], "2099-01-01"),
+    ):
+        code, said = dagster(home, "asset", "materialize", *module, *asked)
+        assert code != 0
+        assert named in said
+    assert kept == {path: path.stat().st_ino for path in (lake.root / "processed").rglob("*.parquet")}
     assert not [path for path in Path(home["DAGSTER_HOME"]).iterdir() if path.name not in {"dagster.yaml", ".dagster"}]
-
-
-def test_the_daemon_turns_segments_into_bars(tmp_path, lake, home):
-    """Sensor, queue and run launcher as they are deployed; more segments bring more bars."""
-    manifests = seal(tmp_path / "staging", records(2, seconds=30, instruments=INSTRUMENTS[:2]))
-    deliver(tmp_path / "staging", lake.root, manifests[:2])
-    code, said = dagster(home, "instance", "info")
-    assert code == 0, said
-    log = (tmp_path / "daemon.log").open("w")
-    daemon = subprocess.Popen(
-        [str(BIN / "dagster-daemon"), "run", "-w", str(ROOT / "workspace.yaml")],
-        cwd=home["DAGSTER_HOME"], env=home, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
-    try:
-        wait_for(lambda: bars(lake).height > 0, daemon, tmp_path / "daemon.log")
-        first = bars(lake).height
-        deliver(tmp_path / "staging", lake.root, manifests[2:])
-        wait_for(lambda: bars(lake).height > first, daemon, tmp_path / "daemon.log")
-    finally:
-        daemon.send_signal(signal.SIGTERM)
-        try:
-            daemon.wait(30)
-        finally:
-            log.close()
-            if daemon.poll() is None or group_lives(daemon.pid):
-                os.killpg(daemon.pid, signal.SIGKILL)
-            daemon.wait()
-
-
-def group_lives(pid):
-    try:
-        os.killpg(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def wait_for(ready, process, log):
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not ready():
-        assert process.poll() is None, log.read_text()[-3000:]
-        assert time.monotonic() < deadline, log.read_text()[-3000:]
-        time.sleep(0.5)

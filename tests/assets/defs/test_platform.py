@@ -1,6 +1,7 @@
 """Sensor, real-time job, assets and checks together, in process over a temporary lake."""
 
 import json
+import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -195,16 +196,7 @@ def test_a_backfill_of_a_range_covers_its_partitions(defs, instance, lake):
     seal(lake.root, records(7, seconds=30))
     assert materialise(defs, instance, ["bronze/orderbook"], DAY).success
     first, *_, last = instance.get_dynamic_partitions("instruments")
-    result = dg.materialize(
-        [a for a in defs.assets if isinstance(a, dg.AssetsDefinition)],
-        selection=dg.AssetSelection.assets(["silver", "orderbook"]),
-        instance=instance,
-        resources=defs.resources,
-        tags={
-            "dagster/asset_partition_range_start": f"{DAY}|{first}",
-            "dagster/asset_partition_range_end": f"{DAY}|{last}",
-        },
-    )
+    result = materialise_range(defs, instance, "silver/orderbook", first, last)
     assert result.success
     events = events_of(instance, "silver/orderbook")
     assert sorted(events) == sorted(f"{DAY}|{key}" for key in KEYS)
@@ -242,9 +234,47 @@ def test_one_bad_partition_leaves_the_others_of_a_range(defs, instance, lake):
     assert materialise(defs, instance, ["bronze/orderbook"], DAY).success
     lake.segments("ccxt").archive_file("orderbook", DAY, manifests[0].id).write_bytes(b"rotten")
     first, last = instance.get_dynamic_partitions("instruments")
-    result = dg.materialize(
+    result = materialise_range(defs, instance, "silver/orderbook", first, last)
+    assert not result.success
+    assert "1 of 2 partitions failed" in failure_of(result)
+    assert manifests[0].id in failure_of(result)
+    assert list(events_of(instance, "silver/orderbook")) == [f"{DAY}|binanceus:ETH-USDT"]
+
+
+def test_a_disk_that_fills_during_a_run_is_said_and_leaves_the_others(defs, instance, lake):
+    """The file system refuses to let a file grow: that partition stays as it was, the others are replaced."""
+    seal(lake.root, records(8, seconds=900, instruments=INSTRUMENTS[:1]), collector="c1")
+    seal(lake.root, records(8, seconds=20, instruments=INSTRUMENTS[1:2]), collector="c2")
+    tick(defs, instance)
+    sizes = {place.instrument.key: sizes_of(lake, place) for place in lake.places("ccxt", "trades", DAY)}
+    (large,), (small,) = (sizes[key].values() for key in (KEYS[0], KEYS[1]))
+    assert small < 0.8 * large
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((small + large) // 2, before[1]))
+    try:
+        result = materialise_range(defs, instance, "silver/trades", *instance.get_dynamic_partitions("instruments"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not result.success
+    assert "1 of 2 partitions failed" in failure_of(result)
+    assert "File too large — free space" in failure_of(result)
+    (place, other) = lake.places("ccxt", "trades", DAY)
+    assert sizes_of(lake, place) == sizes[KEYS[0]]
+    events = instance.fetch_materializations(dg.AssetKey(["silver", "trades"]), limit=99).records
+    replaced = {record.partition_key for record in events if record.run_id == result.run_id}
+    assert replaced == {f"{DAY}|{other.instrument.key}"}
+    assert not list(lake.work.glob("part-*.tmp"))
+
+
+def sizes_of(lake, place):
+    return {path.name: path.stat().st_size for path in lake.partition(place, "trades").iterdir()}
+
+
+def materialise_range(defs, instance, name, first, last):
+    """Materialise an asset's partitions of the day from one instrument to another."""
+    return dg.materialize(
         [a for a in defs.assets if isinstance(a, dg.AssetsDefinition)],
-        selection=dg.AssetSelection.assets(["silver", "orderbook"]),
+        selection=dg.AssetSelection.assets(name.split("/")),
         instance=instance,
         resources=defs.resources,
         raise_on_error=False,
@@ -253,10 +283,6 @@ def test_one_bad_partition_leaves_the_others_of_a_range(defs, instance, lake):
             "dagster/asset_partition_range_end": f"{DAY}|{last}",
         },
     )
-    assert not result.success
-    assert "1 of 2 partitions failed" in failure_of(result)
-    assert manifests[0].id in failure_of(result)
-    assert list(events_of(instance, "silver/orderbook")) == [f"{DAY}|binanceus:ETH-USDT"]
 
 
 def test_checks_see_what_is_wrong(config, defs, instance, lake):
