@@ -61,7 +61,8 @@ crash: .venv/compiled
 	cd tests && ../$(BIN)/python -m endurance.crash --lives $(LIVES) $(ARGS)
 
 S3_TESTS := tests/collector/storage tests/collector/transfer tests/collector/service/test_sending.py \
-	tests/assets/lake/test_bucket.py tests/assets/lake/test_either_root.py tests/assets/lake/test_repair.py
+	tests/assets/lake/test_bucket.py tests/assets/lake/test_either_root.py tests/assets/lake/test_repair.py \
+	tests/assets/defs/test_in_bucket.py
 
 test-s3: .venv/compiled
 	$(BIN)/pytest -n 2 --dist worksteal -m "slow or not slow" $(S3_TESTS) $(ARGS)

@@ -13,6 +13,7 @@ from fluxforge_collector.errors import DataError
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
 from fluxforge_collector.segments.names import SegmentName, date_of, segment_of_file
+from fluxforge_collector.storage.bucket import LakePath, nearby
 
 SILENT_COLLECTOR_US = 900_000_000
 """A collector this far behind the newest one holds nothing back; what it still brings is late, and rebuilt."""
@@ -31,6 +32,8 @@ class Archive:
         self.source = source
         self.kept = Kept(keep_bytes) if keep_bytes else None
         self.paths: Segments = lake.segments(source)
+        self._work = lake.work
+        self._listed: dict[str, LakePath] = {}
         self._names: dict[str, tuple[SegmentName, ...]] = {}
         self._manifests: dict[str, Manifest] = {}
         self._files: dict[tuple[str, str], DayFiles] = {}
@@ -47,14 +50,16 @@ class Archive:
         """The segments of a date, by start."""
         if date not in self._names:
             folder = self.paths.archive_dir / f"date={date}"
-            found = (_segment(path.name) for path in folder.glob("segment_*.json"))
-            self._names[date] = tuple(sorted((n for n in found if n), key=lambda name: (name.start_us, name.id)))
+            found = {name: path for path in folder.glob("segment_*.json") if (name := _segment(path.name))}
+            self._listed |= {name.id: path for name, path in found.items()}
+            self._names[date] = tuple(sorted(found, key=lambda name: (name.start_us, name.id)))
         return self._names[date]
 
     def manifest(self, name: SegmentName) -> Manifest:
         """A segment's manifest. Raises: ManifestError where it cannot be read."""
         if name.id not in self._manifests:
-            self._manifests[name.id] = read_manifest(self.paths.archive_manifest(name.date, name.id))
+            path = self._listed.get(name.id) or self.paths.archive_manifest(name.date, name.id)
+            self._manifests[name.id] = read_manifest(nearby(path, self._work))
         return self._manifests[name.id]
 
     def files(self, channel: str, date: str) -> DayFiles:

@@ -65,6 +65,11 @@ class BucketPath:
         return str(self).rpartition("/")[2]
 
     @property
+    def md5(self) -> str | None:
+        """The MD5 of its bytes where a listing told it."""
+        return self._entry.md5 if self._entry else None
+
+    @property
     def suffix(self) -> str:
         """The end of the name, from its last dot on."""
         return PurePosixPath(self.name).suffix
@@ -182,6 +187,19 @@ def on_disk(path: LakePath, folder: Path) -> Path:
     if isinstance(path, Path):
         return path
     near = folder / path.name
+    if not near.exists():
+        path.store.fetch(path.key, near)
+    return near
+
+
+def nearby(path: LakePath, work: Path) -> LakePath:
+    """A small object as listed, kept on the disk from the first time on: a day has a manifest a minute.
+
+    A copy bears its object's MD5: one of other bytes is fetched anew. All of `cache` may be deleted at any time.
+    """
+    if isinstance(path, Path) or path.md5 is None:
+        return path
+    near = work / "cache" / path.parent.name / f"{path.name}.{path.md5}"
     if not near.exists():
         path.store.fetch(path.key, near)
     return near
