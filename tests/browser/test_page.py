@@ -4,6 +4,7 @@ With FLUXFORGE_PICTURES=docs/assets the pictures of the docs are taken anew.
 """
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -67,7 +68,8 @@ def test_the_lineage_page_reads_as_the_data_flow(page, keep):
     page.goto(f"/asset-groups~{selection}/?expanded={opened}")
     for name in ("gaps", "orderbook", "bars", "vpin"):
         expect(seen(page, name).last).to_be_visible()
-    expect(seen(page, "8% filled").last).to_be_visible()
+    filled = page.get_by_text(re.compile(r"^\d+% filled$")).locator("visible=true")  # of the days up to today
+    expect(filled.last).to_be_visible()
     places = [seen(page, group).last.bounding_box()["x"] for group in GROUPS]
     assert places == sorted(places)
     assert places[0] < places[1] < places[2]
