@@ -186,7 +186,7 @@ def backfill(folder: Path, *, days: int = 30, instruments: int = 50) -> dict[str
             "--launch",
         ]
         home = environment["DAGSTER_HOME"]
-        while not (Path(home) / ".dagster" / "storage" / "runs.db").exists():
+        while not (Path(home) / ".dagster" / "storage" / "history" / "runs.db").exists():
             time.sleep(0.5)
         time.sleep(20)
         subprocess.run(command, cwd=home, env=environment, check=True, stdout=subprocess.DEVNULL)

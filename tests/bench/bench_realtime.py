@@ -206,7 +206,7 @@ def end_to_end(folder: Path, instruments: int, minutes: int) -> dict[str, object
     home = Path(environment["DAGSTER_HOME"])
     seconds: list[float] = []
     with lean(environment) as processes:
-        while not (home / ".dagster" / "storage" / "runs.db").exists():
+        while not (home / ".dagster" / "storage" / "history" / "runs.db").exists():
             time.sleep(0.5)
         for manifest in manifests:
             deliver(folder / "staging", lake.root, manifest)
