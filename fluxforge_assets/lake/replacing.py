@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fluxforge_collector.errors import StorageError
+from fluxforge_collector.storage import REPLACING
 from fluxforge_collector.storage.bucket import BucketPath, LakePath
 
-NOTE = "_replacing.json"
+NOTE = REPLACING
 KEPT = ".kept"
 """Stands in the directory of new files for an old one that stays."""
 _PAGE = 1000

@@ -10,6 +10,10 @@ TEMPORARY = ".tmp"
 """How the name of a half-written file ends; such a name also begins with a dot."""
 
 
+REPLACING = "_replacing.json"
+"""An object that stands in a folder while its files are being replaced."""
+
+
 class Entry(NamedTuple):
     """An object as a listing tells of it; `modified_s` in seconds since the epoch, `md5` where it is known."""
 

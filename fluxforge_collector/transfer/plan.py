@@ -1,7 +1,8 @@
 """What a sync copies and in which order, from two listings alone; no store is asked here.
 
 Closed files only: journals, claims under way, and names that begin with a dot or an underscore are passed over, and so
-is a sealed file whose manifest has not come. Manifests go last, as they do when a segment is sealed.
+is a sealed file whose manifest has not come, and a folder whose files are being replaced. Manifests go last, as they do
+when a segment is sealed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from fluxforge_collector.storage import Entry
+from fluxforge_collector.storage import REPLACING, Entry
 
 _SEGMENT = re.compile(r"raw/(ready|processing|archive|quarantine)/[^/]+/(?:[^/]+/)*segment_([^/.]+)\.(json|[a-z.]+)")
 _IN_MOTION = ("raw/active/", "raw/processing/", "raw/uploaded/")
@@ -40,7 +41,9 @@ class Plan(NamedTuple):
 
 def plan(source: Iterable[Entry], destination: Mapping[str, Entry], wanted: Filter) -> Plan:
     """What makes the destination hold what the source does."""
-    entries = [entry for entry in source if is_closed(entry.key)]
+    listed = list(source)
+    moving = {folder_of(key) for key in (*(e.key for e in listed), *destination) if key.endswith(f"/{REPLACING}")}
+    entries = [entry for entry in listed if is_closed(entry.key) and folder_of(entry.key) not in moving]
     sealed = {match[2] for entry in entries if (match := _SEGMENT.fullmatch(entry.key)) and match[3] == "json"}
     moved_on = _moved_on(destination)
     files: list[Entry] = []
@@ -56,6 +59,11 @@ def plan(source: Iterable[Entry], destination: Mapping[str, Entry], wanted: Filt
 def is_closed(key: str) -> bool:
     """Whether what stands under a key will not change in place."""
     return not key.startswith(_IN_MOTION) and not any(part.startswith((".", "_")) for part in key.split("/"))
+
+
+def folder_of(key: str) -> str:
+    """The folder that an object stands in."""
+    return key.rpartition("/")[0]
 
 
 def segment_of(key: str) -> str | None:

@@ -60,6 +60,14 @@ def test_a_segment_that_went_on_there_is_not_sent_again(stage):
     assert not todo.manifests
 
 
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_a_folder_that_is_being_replaced_waits(side):
+    note = PART.rpartition("/")[0] + "/_replacing.json"
+    other = PART.replace("BTC", "ETH")
+    todo = planned([PART, other, note]) if side == "source" else planned([PART, other], [note])
+    assert keys_of(todo.files) == [other]
+
+
 def test_patterns_choose():
     source = [PART, "raw/quarantine/ccxt/trades/x.parquet"]
     assert keys_of(planned(source, include=("processed/*",)).files) == [PART]
