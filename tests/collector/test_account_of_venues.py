@@ -135,7 +135,7 @@ async def test_nothing_is_lost_where_nothing_goes_wrong(account):
 @pytest.mark.asyncio
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("venue", VENUES)
-async def test_each_venue_balances_for_each_fault(venue, kind, account):
-    for seed in (41, 42):
-        found = await account((venue,), (kind, kind), seed=seed, far_levels=20_000 if kind == "close" else 0)
-        assert found.wrong == []
+@pytest.mark.parametrize("seed", [41, 42])
+async def test_each_venue_balances_for_each_fault(seed, venue, kind, account):
+    found = await account((venue,), (kind, kind), seed=seed, far_levels=20_000 if kind == "close" else 0)
+    assert found.wrong == []

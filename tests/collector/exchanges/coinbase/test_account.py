@@ -102,7 +102,7 @@ async def test_nothing_is_lost_where_nothing_goes_wrong(account):
 @pytest.mark.slow
 @pytest.mark.asyncio
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_account_balances_for_each_fault(kind, account):
-    for seed in (73, 74):
-        found = await account((kind,) * 3, seed=seed, far_levels=20_000 if kind == "close" else 0)
-        assert found.wrong == []
+@pytest.mark.parametrize("seed", [73, 74])
+async def test_the_account_balances_for_each_fault(seed, kind, account):
+    found = await account((kind,) * 3, seed=seed, far_levels=20_000 if kind == "close" else 0)
+    assert found.wrong == []
