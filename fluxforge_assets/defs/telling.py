@@ -24,6 +24,7 @@ from fluxforge_collector.config.model import Config
 
 TELL_US = 300_000_000
 JUDGE_US = 12 * TELL_US
+JUDGED_AT_ONCE = 5
 
 
 class Untold:
@@ -35,6 +36,7 @@ class Untold:
         self._context, self._lake, self._config, self._archives = context, lake, config, archives
         self._changes: dict[tuple[Dataset, Place], Change] = {}
         self._landed: set[str] = set()
+        self._unjudged: dict[Dataset, list[Place]] = {}
         self._told_s: dict[str, float] = {}
         """When a date of bronze was told of last."""
 
@@ -68,18 +70,27 @@ class Untold:
                 self._context.log_event(dg.AssetMaterialization(bronze_key(channel), partition=date, metadata=shown))
             self._landed.remove(date)
             self._told_s[date] = time.monotonic()
-        judged: dict[Dataset, list[Place]] = {}
         for change in changes:
             if is_interrupted():
-                break
+                return
             self._context.log_event(of_realtime(self._lake, change, self._archives[change.place.source]))
             del self._changes[change.dataset, change.place]
             if _is_due(change, JUDGE_US):
-                judged.setdefault(change.dataset, []).append(change.place)
-        for dataset, places in judged.items():
-            for evaluation in evaluations(self._lake, self._config, dataset, places, self._archives):
-                # Dagster takes a check here, though its annotation does not say so
-                self._context.log_event(evaluation)  # type: ignore[arg-type]
+                self._unjudged.setdefault(change.dataset, []).append(change.place)
+        while self._unjudged and not is_interrupted():
+            self._judge_some()
+
+    def _judge_some(self) -> None:
+        """Judge a few partitions of one dataset: all at once would keep the next segment waiting."""
+        dataset, places = next(iter(self._unjudged.items()))
+        some, rest = places[:JUDGED_AT_ONCE], places[JUDGED_AT_ONCE:]
+        for evaluation in evaluations(self._lake, self._config, dataset, some, self._archives):
+            # Dagster takes a check here, though its annotation does not say so
+            self._context.log_event(evaluation)  # type: ignore[arg-type]
+        if rest:
+            self._unjudged[dataset] = rest
+        else:
+            del self._unjudged[dataset]
 
 
 def _is_due(change: Change, every_us: int) -> bool:
