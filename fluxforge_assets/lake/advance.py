@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from fluxforge_assets.lake.datasets import Dataset
+from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.parts import (
     Part,
     Provenance,
     digest_of,
-    locked,
     parts_of,
     read_provenance,
     weight,
@@ -59,7 +59,7 @@ def advance(lake: Lake, recipe: Recipe, place: Place) -> Change | None:
     Raises: DataError where an input cannot be read, StorageError where the disk refuses; the partition stays as it was.
     """
     directory = lake.partition(place, recipe.dataset.folder)
-    with locked(lake.work, lock_name(recipe.dataset, place)):
+    with locked(lake, lock_name(recipe.dataset, place)):
         finish(directory)
         known = _Known.of(directory)
         inputs = recipe.inputs(place)
@@ -95,7 +95,7 @@ def replace(lake: Lake, recipe: Recipe, place: Place) -> Change:
         )
     made = new_directory(lake.work)
     change = Writer(lake, recipe, place, made, None, inputs, inputs).write(place.start_us, max(until, place.start_us))
-    with locked(lake.work, lock_name(recipe.dataset, place)):
+    with locked(lake, lock_name(recipe.dataset, place)):
         directory = lake.partition(place, recipe.dataset.folder)
         meanwhile = recipe.renewed()
         until = meanwhile.until_us(place)

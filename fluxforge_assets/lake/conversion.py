@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from fluxforge_assets.lake.landing import landing_lock
-from fluxforge_assets.lake.parts import locked
+from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.swap import discard, new_directory
 from fluxforge_assets.lake.verification import ColumnDigests
@@ -92,7 +92,7 @@ def convert(lake: Lake, segments: list[Legacy], ingestion: Ingestion) -> Iterato
     """Convert segments one by one; one that fails does not stop the rest. Landing waits for one segment at most."""
     for one in segments:
         try:
-            with locked(lake.work, landing_lock(one.source)):
+            with locked(lake, landing_lock(one.source)):
                 # landed, compacted or converted meanwhile: what is elsewhere now is found by the next run
                 if one.manifest.is_file() and all(file.is_file() for file in one.files.values()):
                     yield _convert(lake, one, ingestion)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fluxforge_assets.lake.inspection import inspect_segment
+from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.marks import mark
-from fluxforge_assets.lake.parts import locked
 from fluxforge_assets.lake.paths import Lake, Segments
 from fluxforge_assets.lake.swap import discard, new_directory
 from fluxforge_assets.lake.tries import count_failure, forget, segment_name
@@ -80,7 +80,7 @@ def land(
     """
     done = Landed()
     paths = lake.segments(source)
-    with locked(lake.work, landing_lock(source)):
+    with locked(lake, landing_lock(source)):
         for name in waiting(lake, source):
             if dates is None or name.date in dates:
                 _land_one(lake, paths, name, done, max_tries, inspect)
@@ -138,7 +138,7 @@ def _fail(lake: Lake, paths: Segments, name: SegmentName, done: Landed, max_trie
 def withdraw(lake: Lake, source: str, segment: str, reason: str) -> None:
     """Take a landed segment out of the archive into quarantine, its manifest first: from then on it is a hole."""
     paths, name = lake.segments(source), parse_segment_id(segment)
-    with locked(lake.work, landing_lock(source)):
+    with locked(lake, landing_lock(source)):
         landed = paths.archive_manifest(name.date, name.id)
         if not landed.is_file():
             return

@@ -7,14 +7,11 @@ one that compaction made of several ends in `-merged.parquet`.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -191,18 +188,3 @@ def as_arrow(frame: pl.DataFrame, columns: Sequence[Column]) -> pa.Table:
         column if column.type == f.type else column.cast(f.type) for column, f in zip(made.columns, schema, strict=True)
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-@contextmanager
-def locked(work: Path, name: str) -> Iterator[None]:
-    """Hold a named lock of the lake; it is let go when the process ends, however it ends.
-
-    Names share a fixed number of files, so that a year of partitions leaves no litter; take one lock at a time.
-    """
-    make_directory(work / "locks")
-    fd = os.open(work / "locks" / hashlib.sha256(name.encode()).hexdigest()[:2], os.O_CREAT | os.O_RDWR, 0o640)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)

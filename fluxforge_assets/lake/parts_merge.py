@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from fluxforge_assets.lake.advance import lock_name
 from fluxforge_assets.lake.compacted import ROW_GROUP_ROWS, Compacted, target_bytes
 from fluxforge_assets.lake.datasets import Dataset
-from fluxforge_assets.lake.parts import KEYS, Part, Provenance, as_metadata, locked, parts_of, read_provenance
+from fluxforge_assets.lake.locks import locked
+from fluxforge_assets.lake.parts import KEYS, Part, Provenance, as_metadata, parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.swap import discard, keep, new_directory, swap
 from fluxforge_assets.lake.verification import ColumnDigests, Key, is_ascending, last_key
@@ -50,7 +51,7 @@ def compact_partition(lake: Lake, dataset: Dataset, place: Place, options: Compa
     began = time.monotonic()
     made = new_directory(lake.work)
     try:
-        with locked(lake.work, lock_name(dataset, place)):
+        with locked(lake, lock_name(dataset, place)):
             before = _sizes(directory)
             rows, is_changed = 0, False
             for run in _runs(directory, target_bytes(options)):

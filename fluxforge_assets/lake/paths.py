@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -58,10 +58,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Lake:
-    """A lake by its root; one in a bucket also needs a `local` directory for locks and what is being written."""
+    """A lake by its root; one in a bucket also needs a `local` directory for locks and what is being written.
+
+    `locks` is the address of the Postgres that holds its locks instead, where several machines write to it.
+    """
 
     root: LakePath
     local: Path | None = None
+    locks: str | None = field(default=None, repr=False)
 
     @property
     def raw(self) -> LakePath:
@@ -118,7 +122,8 @@ class Lake:
 def open_lake(config: Config) -> Lake:
     """The lake of a configuration; nothing is read or made. Raises: ConfigError where its root is no place."""
     root = open_path(config.lake.root, config.storage)
-    return Lake(root) if isinstance(root, Path) else Lake(root, config.root)
+    locks = config.lake.locks.get_secret_value() if config.lake.locks else None
+    return Lake(root, None if isinstance(root, Path) else config.root, locks)
 
 
 def _entries(directory: LakePath) -> list[LakePath]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fluxforge_assets.lake.advance import lock_name
 from fluxforge_assets.lake.datasets import Dataset
-from fluxforge_assets.lake.parts import locked
+from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.replacing import files_of
 from fluxforge_assets.lake.swap import take_away
@@ -16,7 +16,7 @@ from fluxforge_collector.storage.bucket import LakePath
 def prune(lake: Lake, dataset: Dataset, place: Place) -> int:
     """Delete a partition in one step for every reader; the bytes it took. Raises: StorageError."""
     directory = lake.partition(place, dataset.folder)
-    with locked(lake.work, lock_name(dataset, place)):
+    with locked(lake, lock_name(dataset, place)):
         freed = size_of(directory)
         take_away(directory, lake.work)
         if isinstance(directory, Path):

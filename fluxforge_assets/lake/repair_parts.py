@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 from fluxforge_assets.lake.advance import lock_name, replace
 from fluxforge_assets.lake.compaction import Selection, stored_places
 from fluxforge_assets.lake.datasets import DATASETS, Dataset
+from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.marks import mark
-from fluxforge_assets.lake.parts import KEYS, Part, locked, parts_of, read_provenance
+from fluxforge_assets.lake.parts import KEYS, Part, parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.repair import Dates, Fault, set_aside
 from fluxforge_assets.lake.replacing import NOTE, finish
@@ -123,13 +124,13 @@ def _named(place: Place) -> Keys:
 
 def _take_out(lake: Lake, config: Config, dataset: Dataset, place: Place, part: Part) -> None:
     """Move a part aside and compute its partition anew. Raises: DataError where nothing is left to compute it from."""
-    with locked(lake.work, lock_name(dataset, place)):
+    with locked(lake, lock_name(dataset, place)):
         set_aside(lake, lake.partition(place, dataset.folder) / part.name)
     replace(lake, recipe_of(dataset.asset, lake, config, place.source), place)
 
 
 def _move(lake: Lake, dataset: Dataset, place: Place, target: Place, part: Part) -> None:
-    with locked(lake.work, lock_name(dataset, target)):
+    with locked(lake, lock_name(dataset, target)):
         there = lake.partition(target, dataset.folder) / part.name
         if there.is_file():
             raise DataError(f"{there} stands already", "run repair again")
@@ -139,5 +140,5 @@ def _move(lake: Lake, dataset: Dataset, place: Place, target: Place, part: Part)
 
 
 def _finish(lake: Lake, dataset: Dataset, place: Place) -> None:
-    with locked(lake.work, lock_name(dataset, place)):
+    with locked(lake, lock_name(dataset, place)):
         finish(lake.partition(place, dataset.folder))

@@ -14,8 +14,8 @@ import pyarrow as pa
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.inspection import runs_of
 from fluxforge_assets.lake.landing import ORPHAN_SECONDS, land, landing_lock, quarantine, waiting
+from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.marks import mark
-from fluxforge_assets.lake.parts import locked
 from fluxforge_assets.lake.paths import Lake, Segments
 from fluxforge_assets.lake.repair import Dates, Fault, set_aside
 from fluxforge_assets.lake.replacing import NOTE, finish
@@ -146,7 +146,7 @@ def _write_manifest(lake: Lake, paths: Segments, name: SegmentName, files: dict[
         channels=entries,
         gaps=entries[Channel.GAPS].rows if Channel.GAPS in entries else 0,
     )
-    with locked(lake.work, landing_lock(paths.source)):
+    with locked(lake, landing_lock(paths.source)):
         write_manifest(paths.archive_manifest(name.date, name.id), manifest)
         mark(lake, paths.source, name.date)
 
@@ -176,7 +176,7 @@ def _land(lake: Lake, source: str, date: str) -> None:
 
 
 def _finish(lake: Lake, source: str, folder: LakePath) -> None:
-    with locked(lake.work, landing_lock(source)):
+    with locked(lake, landing_lock(source)):
         finish(folder)
 
 

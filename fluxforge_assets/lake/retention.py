@@ -14,8 +14,9 @@ from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.compaction import Selection, stored_places
 from fluxforge_assets.lake.datasets import DATASETS, SILVER_ORDERBOOK, SILVER_TICKER, SILVER_TRADES, Dataset
 from fluxforge_assets.lake.landing import landing_lock
+from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.marks import marks
-from fluxforge_assets.lake.parts import locked, parts_of
+from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.replacing import files_of
 from fluxforge_assets.lake.swap import take_away
@@ -82,7 +83,7 @@ def expired(lake: Lake, rules: Retention, *, now_us: int) -> Iterator[Expired | 
 
 def delete(lake: Lake, one: Expired) -> None:
     """Delete a partition: readers see all of it or nothing. Raises: StorageError where the disk refuses."""
-    with locked(lake.work, one.lock):
+    with locked(lake, one.lock):
         take_away(one.directory, lake.work)
 
 

@@ -20,8 +20,9 @@ from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bronze_files import SEGMENTS, compacted_name, list_files
 from fluxforge_assets.lake.compacted import ROW_GROUP_ROWS, Compacted, target_bytes
 from fluxforge_assets.lake.landing import landing_lock
+from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.merging import merge
-from fluxforge_assets.lake.parts import digest_of, locked
+from fluxforge_assets.lake.parts import digest_of
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.replacing import files_of
 from fluxforge_assets.lake.spill import Spill
@@ -70,7 +71,7 @@ def compact_segments(lake: Lake, source: str, channel: Channel, date: str, optio
         merged.verify()
         sizes = [file.stat().st_size for file in merged.files]
         before = sum(_file(archive, channel, name).stat().st_size for name in names)
-        with locked(lake.work, landing_lock(source)):
+        with locked(lake, landing_lock(source)):
             # another compaction or a conversion may have been here; whatever else stands in the folder stays in it
             gone = {_file(archive, channel, name) for name in names}
             if not gone <= set(list_files(folder).own.values()):

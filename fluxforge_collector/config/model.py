@@ -28,6 +28,18 @@ class Lake(Section):
         min_length=1,
         description="local directory beside a lake in a bucket: journals, segments until they are sent, locks",
     )
+    locks: SecretStr | None = Field(
+        None,
+        description="Postgres that holds the locks where several machines write to the lake, as "
+        "postgresql://user@host/database, the password in it or in PGPASSWORD; null holds them in files",
+    )
+
+    @field_validator("locks")
+    @classmethod
+    def _locks_are_of_postgres(cls, locks: SecretStr | None) -> SecretStr | None:
+        if locks is not None and not locks.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("locks begin with postgresql://")
+        return locks
 
     @property
     def is_in_bucket(self) -> bool:
