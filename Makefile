@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-s3 account soak crash browser hour check deploy-check audit bench docs format lock clean
+.PHONY: help demo test test-s3 account soak crash cluster browser hour check deploy-check audit bench docs format lock clean
 
 help:
 	@echo "make demo    set up and run everything offline, ending in bars (Ctrl-C stops it)"
@@ -10,6 +10,7 @@ help:
 	@echo "make account balance what was sent against what was kept, for each fault alone"
 	@echo "make soak    the collector through a misbehaving hour, SECONDS=3600: memory, queue, account"
 	@echo "make crash   the collector killed a hundred times: nothing flushed is lost or doubled"
+	@echo "make cluster spread a backfill over two workers and kill one; needs Postgres and Redis"
 	@echo "make browser drive Dagster's page in Chromium (PICTURES=docs/assets takes the docs' pictures anew)"
 	@echo "make test-s3 the long tests against a real S3 server: deaths at random moments, ways that break, bytes read"
 	@echo "make hour    an hour of twenty instruments through the real daemon, with figures"
@@ -66,6 +67,11 @@ S3_TESTS := tests/collector/storage tests/collector/transfer tests/collector/ser
 
 test-s3: .venv/compiled
 	$(BIN)/pytest -n 2 --dist worksteal -m "slow or not slow" $(S3_TESTS) $(ARGS)
+
+cluster: .venv/compiled
+	@command -v redis-server >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null \
+		|| { echo "Postgres or Redis is missing: apt-get install postgresql redis-server"; exit 1; }
+	$(BIN)/pytest -m slow tests/end_to_end/test_cluster.py $(ARGS)
 
 browser: .venv/compiled
 	@test -x /usr/bin/chromium || { echo "Chromium is missing: apt-get install chromium"; exit 1; }

@@ -9,11 +9,12 @@ from dagster._config import process_config
 from dagster._core.instance.config import dagster_instance_config_schema
 
 ROOT = Path(__file__).resolve().parents[2]
-PROFILES = [ROOT / "dagster.yaml", ROOT / "deploy" / "dagster" / "server.yaml"]
+SERVER, CLUSTER = ROOT / "deploy" / "dagster" / "server.yaml", ROOT / "deploy" / "cluster" / "dagster.yaml"
+PROFILES = [ROOT / "dagster.yaml", SERVER, CLUSTER]
 ALIKE = ("telemetry", "nux", "run_coordinator", "retention")
 
 
-@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.parent.name)
 def test_dagster_accepts_it(path, monkeypatch):
     for variable in re.findall(r"\{env: (\w+)\}", path.read_text()):
         monkeypatch.setenv(variable, "x")
@@ -21,7 +22,7 @@ def test_dagster_accepts_it(path, monkeypatch):
     assert result.success, result.errors
 
 
-@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.parent.name)
 def test_two_slots_stay_free_for_real_time_and_the_gold_refresh(path):
     runs = yaml.safe_load(path.read_text())["concurrency"]["runs"]
     (backfill,) = runs["tag_concurrency_limits"]
@@ -29,11 +30,13 @@ def test_two_slots_stay_free_for_real_time_and_the_gold_refresh(path):
 
 
 def test_they_differ_only_where_the_place_does():
-    one, other = (yaml.safe_load(path.read_text()) for path in PROFILES)
-    assert [one[key] for key in ALIKE] == [other[key] for key in ALIKE]
+    one, *others = (yaml.safe_load(path.read_text()) for path in PROFILES)
+    for other in others:
+        assert [one[key] for key in ALIKE] == [other[key] for key in ALIKE]
 
 
 def test_the_database_is_reached_by_the_driver_that_is_installed():
-    config = yaml.safe_load(PROFILES[1].read_text())["storage"]["postgres"]["postgres_db"]
-    assert config["scheme"] == "postgresql+psycopg2"
+    server, cluster = (yaml.safe_load(path.read_text())["storage"] for path in (SERVER, CLUSTER))
+    for config in (server["postgres"], cluster["custom"]["config"]):
+        assert config["postgres_db"]["scheme"] == "postgresql+psycopg2"
     pytest.importorskip("psycopg2")
