@@ -1,7 +1,8 @@
 """What keeping a record costs: CPU per 1,000 book records, rows sealed per CPU second, bytes a row.
 
 Run: `python tests/bench/bench_segments.py [rows]`. Generated books of 20 levels a side, four instruments; ratios against
-NDJSON and Parquet's defaults are of the same rows in the same run, NDJSON in order of arrival. The last line is one JSON object.
+NDJSON and Parquet's defaults are of the same rows in the same run, NDJSON in order of arrival; of the real Binance
+recording, too, where it is beside the project. The last line is one JSON object.
 """
 
 import gzip
@@ -15,15 +16,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.config.model import Ingestion
-from fluxforge_collector.records import BookRecord
+from fluxforge_collector.records import BookRecord, Channel
+from fluxforge_collector.schemas import BRONZE
 from fluxforge_collector.segments.names import SourcePaths
+from fluxforge_collector.segments.sealed import parquet_options
 from fluxforge_collector.segments.writer import SegmentWriter
 
 LEVELS, BATCH = 20, 1000
+RECORDING = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "binance_spot_20240808"
 
 
 def books(count, start_us, seed=1):
@@ -50,6 +56,43 @@ def cpu(into, name):
     into[name] = time.process_time() - start
 
 
+def compared(table, size):
+    """A file's size against the same rows in other forms."""
+    lines = b"\n".join(orjson.dumps(row) for row in table.drop(["capture_ts"]).sort_by("seq").to_pylist())
+    default = io.BytesIO()
+    pq.write_table(table, default, compression="zstd", compression_level=3)
+    others = {
+        "ndjson": lines,
+        "ndjson_gzip6": gzip.compress(lines, 6),
+        "ndjson_zstd3": pa.Codec("zstd", compression_level=3).compress(lines, asbytes=True),
+        "default_zstd3_parquet": default.getvalue(),
+    }
+    return {f"of_{name}": round(size / len(data), 4) for name, data in others.items()}
+
+
+def recorded():
+    """The same of an instrument's ten real minutes, fifty levels a side."""
+    file = RECORDING / "binance_spot_btcusdt_20240808-09_book.parquet"
+    if not file.exists():
+        return {}
+    table = pq.read_table(file)
+    depth = {side: pc.list_slice(table[side], 0, 50) for side in ("bids", "asks")}
+    columns = {
+        **{name: table[name] for name in table.column_names},
+        **depth,
+        "collected_at": pc.divide(table["capture_ts"], 1000),
+        "seq": pa.array(range(len(table))),
+        "conn": pa.array([1] * len(table)),
+    }
+    schema = BRONZE[Channel.ORDERBOOK]
+    table = pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
+    sealed = io.BytesIO()
+    pq.write_table(table, sealed, compression="zstd", compression_level=3, **parquet_options(schema))
+    size = len(sealed.getvalue())
+    figures = {"bytes_per_row": round(size / len(table), 1), **compared(table, size)}
+    return {f"recorded_{name}": value for name, value in figures.items()}
+
+
 def main(rows):
     clock, spent = SystemClock(), {}
     with tempfile.TemporaryDirectory() as root:
@@ -66,18 +109,15 @@ def main(rows):
             manifest = writer.close()
         entry = manifest.channels["orderbook"]
         table = pq.read_table(paths.ready_file("orderbook", manifest.id), partitioning=None)
-        lines = b"\n".join(orjson.dumps(row) for row in table.drop(["capture_ts"]).sort_by("seq").to_pylist())
-        plain = io.BytesIO()
-        pq.write_table(table, plain, compression="zstd", compression_level=3)
+        sizes = compared(table, entry.bytes)
     per_row = entry.bytes / entry.rows
     figures = {
         "rows": entry.rows,
         "write_cpu_ms_per_1000": round(spent["write"] / rows * 1e6, 2),
         "seal_rows_per_cpu_second": round(entry.rows / spent["seal"]),
         "bytes_per_row": round(per_row, 1),
-        "of_ndjson": round(entry.bytes / len(lines), 4),
-        "of_ndjson_gzip6": round(entry.bytes / len(gzip.compress(lines, 6)), 3),
-        "of_default_zstd3_parquet": round(entry.bytes / len(plain.getvalue()), 3),
+        **sizes,
+        **recorded(),
     }
     for name, value in figures.items():
         print(f"{name:28} {value:>12,}")

