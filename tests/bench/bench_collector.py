@@ -1,7 +1,7 @@
 """What a message costs: a bare ccxt watch loop against the collector that keeps and writes every state.
 
 Run: `python tests/bench/bench_collector.py [--seconds 8] [--rounds 3]`. One simulated exchange per exchange and round sends
-the same seeded market as fast as it is consumed; each client is a process of its own, the two take turns, and CPU is that
+the same seeded market at twenty times its pace; each client is a process of its own, the two take turns, and CPU is that
 of the client alone. The bare loop records the top levels of what it is given, which is only a part of the states; the
 collector's CPU includes queue, journal, fsync and seals. The last line is one JSON object.
 """
@@ -25,6 +25,7 @@ from fluxforge_collector.simulator import Simulator, SimulatorOptions
 SYMBOLS = ["BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT"]
 EXCHANGES = ("binanceus", "okx", "coinbase")
 DEPTH = 50
+SPEED = 20.0  # simulated seconds a second: some 800 books
 PROCESSES = multiprocessing.get_context("spawn")
 
 
@@ -32,7 +33,7 @@ def serve(exchange, port):
     """The exchange, in its own process."""
 
     async def run():
-        async with Simulator(SimulatorOptions(seed=5, exchanges=(exchange,), speed="max", truth_limit=1)) as simulator:
+        async with Simulator(SimulatorOptions(seed=5, exchanges=(exchange,), speed=SPEED, truth_limit=1)) as simulator:
             port.put(simulator.url)
             await simulator.wait()
 
@@ -41,8 +42,8 @@ def serve(exchange, port):
 
 async def measured(frames, states, seconds):
     """CPU microseconds a frame, frames and states a run, once it flows."""
-    async with asyncio.timeout(120):
-        while frames() < 1000:  # noqa: ASYNC110 - what is counted is no event
+    async with asyncio.timeout(300):
+        while frames() < 1000:
             await asyncio.sleep(0.05)
     before, kept, began = frames(), states(), time.process_time()
     await asyncio.sleep(seconds)
@@ -119,10 +120,10 @@ def once(mode, exchange, seconds):
     port, out = PROCESSES.Queue(), PROCESSES.Queue()
     server = PROCESSES.Process(target=serve, args=(exchange, port), daemon=True)
     server.start()
-    client = PROCESSES.Process(target=run, args=(mode, exchange, port.get(timeout=120), seconds, out))
+    client = PROCESSES.Process(target=run, args=(mode, exchange, port.get(timeout=300), seconds, out))
     client.start()
     try:
-        return out.get(timeout=300)
+        return out.get(timeout=600)
     finally:
         client.join(60)
         server.kill()
