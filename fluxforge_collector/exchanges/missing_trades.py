@@ -69,7 +69,7 @@ class Missing:
     def untold(self, until_us: int) -> Gap | None:
         """The part of the gap up to an instant of which no row was written; from now on it counts as told."""
         start_us = self.gap.start_us if self.told_us is None else self.told_us
-        if start_us >= until_us:
+        if start_us > until_us or start_us == self.told_us == until_us:
             return None
         self.told_us = until_us
         return self.gap._replace(start_us=start_us)

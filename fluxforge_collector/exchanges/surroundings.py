@@ -71,7 +71,11 @@ class Ends:
     record_frames: bool = False
 
     def write_gap(self, exchange: str, stream: Stream, gap: Gap, end_us: int, lost: int | None = None) -> None:
-        """Hand on the row of a gap that ends; `lost` is how many records are known to be missing in it."""
+        """Hand on the row of a gap that ends; `lost` is how many records are known to be missing in it.
+
+        One between two records of the same frame is a microsecond long: without a length it would cover nothing.
+        """
+        end_us = max(end_us, gap.start_us + 1)
         self.tally.gaps[exchange, gap.reason] += 1
         seq = self.next_seq()
         self.emit(

@@ -28,6 +28,7 @@ def gap(first, last, reason="disconnect"):
         pytest.param(stream(1, 2, 3), rows(1, 2), [gap(2, 9)], [], id="lost until the end"),
         pytest.param(stream(1, 2, 3), rows(1, 3), [], ["neither kept nor in a gap"], id="one lost"),
         pytest.param(stream(1, 2, 3), rows(1, 2), [], ["neither kept nor in a gap"], id="the last lost"),
+        pytest.param([*stream(1, 2), *stream(3, fault="reorder")], rows(1, 2), [], [], id="the last held back for the next"),
         pytest.param(stream(1, 2, 3), rows(1, 2, 2, 3), [], ["kept more often than sent"], id="one doubled"),
         pytest.param(stream(1, 2), rows(1, 2, 3), [], ["never sent"], id="one made up"),
         pytest.param(stream(1, 2, 3, 5), rows(1, 2, 4, 5), [gap(2, 4)], [], id="a snapshot opens a stream"),
@@ -55,3 +56,10 @@ def test_a_gap_may_have_a_cause_that_cost_nothing():
         stream(1, 2, 8), rows(1, 2, 8), [gap(4, 5)], [(4 * STEP_US, 4 * STEP_US)], proven=True, flush_us=200_000
     )
     assert account.wrong == []
+
+
+@pytest.mark.parametrize(("is_book", "wrong"), [(False, 0), (True, 2)])
+def test_what_came_without_a_field_is_kept_without_it_but_never_a_book(is_book, wrong):
+    sent = [*stream(1), *stream(2, fault="missing_field"), *stream(3)]
+    kept = [*rows(1), Kept(2 * STEP_US + 100, (None,)), *rows(3)]
+    assert len(settle(sent, kept, [], [], proven=True, flush_us=200_000, is_book=is_book).wrong) == wrong

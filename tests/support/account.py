@@ -16,11 +16,14 @@ import pyarrow.parquet as pq
 
 from fluxforge_collector.sequence import is_proven
 from fluxforge_collector.simulator.book import DIGEST_LEVELS, digest_of
+from fluxforge_collector.simulator.faults import REST_FAULTS, SOCKET_FAULTS
 from fluxforge_collector.simulator.listing import find_listing
 
 CHANNELS = ("orderbook", "trades", "ticker")
 NUMBERED = {"binance", "binanceus", "bybit", "okx"}  # whose book updates have an id of their own that bronze keeps
 GONE = {"drop", "silence", "mute", "half_open", "missing_field"}  # faults after which a frame has not come as it was
+TOGETHER_US = 10_000  # in which one publication goes to all connections, also to those that it opens
+REQUEST_S = 20  # in which a client that backs off makes its next request
 SLACK_US = 2_000_000  # how late on a loaded machine a gap may begin after what brought it about
 
 
@@ -68,13 +71,14 @@ class Account(NamedTuple):
 NOTHING = Account(0, 0, 0, 0, 0, [])
 
 
-def settle(sent, kept, gaps, causes, *, proven, flush_us):
+def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False):
     """The account of one stream. Pure.
 
     `sent` in the order sent, without repetitions over several connections; `kept` in the order captured;
     `causes` are the spans of whatever may bring a gap about besides frames that are missing. What was sent before
     the first row is not looked for. A state that opens a stream may come from a snapshot nobody sent as a frame; a trade
-    fetched afterwards may have been made while nobody was subscribed.
+    fetched afterwards may have been made while nobody was subscribed. What came without a field is kept without it,
+    but never a book.
     """
     wrong = []
     places = defaultdict(deque)
@@ -82,7 +86,8 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us):
         places[item.key].append(index)
     known = set(places)
     captured = [None] * len(sent)
-    spoilt = sum(item.fault == "missing_field" for item in sent)
+    spoilt = 0 if is_book else sum(item.fault == "missing_field" for item in sent)
+    changed = 0
     for row in kept:
         if places[row.key]:
             captured[places[row.key].popleft()] = row.capture_us
@@ -93,17 +98,22 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us):
             and not row.is_backfilled
             and not any(gap.start_us <= row.capture_us <= gap.end_us for gap in gaps)
         ):
-            spoilt -= 1
-            if spoilt < 0:
+            if changed == spoilt:
                 wrong.append(f"never sent: {row}")
+            changed = min(changed + 1, spoilt)
     found = [index for index, at_us in enumerate(captured) if at_us is not None]
     in_gaps = unseen = 0
     causes = [*causes, *((item.wall_us, item.wall_us) for item in sent if item.fault)]
-    for index in range(found[0] if found else len(sent), len(sent)):
+    # the last one may still be held back for the next, which never came
+    until = len(sent) - bool(sent and sent[-1].fault == "reorder")
+    for index in range(found[0] if found else len(sent), until):
         if captured[index] is not None:
             continue
         before_us, then_us = _around(sent, captured, found, index)
-        if any(before_us < gap.end_us and then_us > gap.start_us for gap in gaps):
+        if sent[index].fault == "missing_field" and changed:
+            changed -= 1  # it is among the rows that nobody sent: without what was missing
+            unseen += 1
+        elif any(_lies_between(gap, before_us, then_us) for gap in gaps):
             in_gaps += 1
             causes += [(before_us, before_us), (sent[index].wall_us, sent[index].wall_us)]
         elif sent[index].fault in GONE and not proven:
@@ -119,6 +129,13 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us):
         if not any(start <= gap.end_us + SLACK_US and end >= gap.start_us - SLACK_US for start, end in causes):
             wrong.append(f"{gap} where nothing was lost")  # noqa: PERF401
     return Account(len(sent), len(kept), in_gaps, unseen, len(gaps), wrong)
+
+
+def _lies_between(gap, before_us, then_us):
+    """Whether a gap breaks the step from one row to the next; within one frame it has no length."""
+    if before_us == then_us:
+        return gap.start_us <= before_us <= gap.end_us
+    return before_us < gap.end_us and then_us > gap.start_us
 
 
 def _around(sent, captured, found, index):
@@ -154,29 +171,42 @@ def settle_lake(truth, root, *, flush_s, source="ccxt", digits=None, asked=None)
             causes,
             proven=is_proven(exchange, channel),
             flush_us=round(flush_s * 1e6),
+            is_book=channel == "orderbook",
         )
         account += part._replace(wrong=[f"{' '.join(stream)}: {what}" for what in part.wrong])
     return account
 
 
 def _span(order):
-    """When a fault may have brought gaps about: a delisted symbol's connection is replaced again and again."""
-    lasts_s = np.inf if order.fault.kind == "delist" else order.fault.seconds
+    """When a fault may have brought gaps about.
+
+    A delisted symbol's connection is replaced again and again; a fault of requests waits for the next one.
+    """
+    kind, lasts_s = order.fault.kind, order.fault.seconds
+    if kind == "delist":
+        lasts_s = np.inf
+    elif kind in {*REST_FAULTS, *SOCKET_FAULTS}:
+        lasts_s += REQUEST_S
     return order.wall_us, order.wall_us + lasts_s * 1e6
 
 
 def sent_of(frames, asked):
     """What was sent by stream, once however many connections it went to."""
     streams = defaultdict(list)
-    known = defaultdict(set)
+    known = {}
     for frame in frames:
         if frame.channel not in CHANNELS or frame.is_superseded:
             continue
         stream = (frame.exchange, asked.get(frame.symbol, frame.symbol), frame.channel)
         key = sent_key(frame)
-        if (frame.wall_us, key) not in known[stream]:
-            known[stream].add((frame.wall_us, key))
-            streams[stream].append(Sent(frame.wall_us, key, frame.fault))
+        sent = streams[stream]
+        index = known.get((stream, key))
+        if index is not None and frame.wall_us - sent[index].wall_us < TOGETHER_US:
+            if frame.fault is None:
+                sent[index] = sent[index]._replace(fault=None)
+        else:
+            known[stream, key] = len(sent)
+            sent.append(Sent(frame.wall_us, key, frame.fault))
     return streams
 
 

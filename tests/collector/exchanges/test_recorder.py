@@ -393,6 +393,15 @@ def test_what_was_asked_for_and_never_came_is_told_of_and_is_a_gap():
     assert (gap.channel, gap.reason, gap.gap_start_us) == ("ticker", GapReason.STALE, start)
 
 
+def test_a_trade_left_out_of_a_frame_is_a_gap_that_has_a_length():
+    bench = Bench()
+    bench.frame({"result": None, "id": 0})
+    trades = [trade("1"), trade("2") | {"price": float("nan")}, trade("3")]
+    bench.frame({}, *(lambda c, t=t: bench.recorder.trade(c, t) for t in trades))
+    (gap,) = bench.of(GapRecord)
+    assert (gap.gap_start_us, gap.gap_end_us) == (bench.clock.us, bench.clock.us + 1)
+
+
 def test_a_trade_whose_price_cannot_be_is_left_out_and_is_a_gap():
     bench = Bench()
     bench.frame({"result": None, "id": 0})
