@@ -101,7 +101,8 @@ def backfills(folder, server, days, instruments):
 def overhead(instance, backfill):
     """Seconds from a run's launch to its start, medians, and what runs took; the first of a worker imports the code."""
     runs = instance.get_run_records(dg.RunsFilter(tags={"dagster/backfill": backfill}))
-    assert all(record.dagster_run.is_success for record in runs), [record.dagster_run.status for record in runs]
+    failed = [record.dagster_run.run_id for record in runs if not record.dagster_run.is_success]
+    assert not failed, [str(entry.dagster_event) for run in failed for entry in instance.all_logs(run)][-12:]
     stats = [instance.get_run_stats(record.dagster_run.run_id) for record in runs]
     starting = sorted(one.start_time - one.launch_time for one in stats)
     return {

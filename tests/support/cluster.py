@@ -125,6 +125,7 @@ class Cluster:
         deadline = time.monotonic() + deadline_s
         while not (found := condition()):
             assert time.monotonic() < deadline, self.logs()
+            assert self.postgres.poll() is None, self._database.log()
             time.sleep(0.2)
         return found
 

@@ -22,6 +22,7 @@ class Postgres:
     def __init__(self):
         # it refuses to run as root, and its user may not enter pytest's folders
         self._data = Path(tempfile.mkdtemp(prefix="pg-"))
+        self._log = self._data / "log"
         self.port = free_port()
         self._who = {}
         if os.geteuid() == 0:
@@ -42,15 +43,20 @@ class Postgres:
     def start(self):
         settings = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self._data}
         options = [part for pair in settings.items() for part in ("-c", "=".join(map(str, pair)))]
-        self.process = subprocess.Popen(
-            [_PROGRAMS / "postgres", "-D", self._data / "db", *options],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **self._plain,
-        )  # fmt: skip
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [_PROGRAMS / "postgres", "-D", self._data / "db", *options],
+                stdout=log, stderr=log, start_new_session=True, **self._plain,
+            )  # fmt: skip
         deadline = time.monotonic() + DEADLINE_SECONDS
         while subprocess.run([_PROGRAMS / "pg_isready", "-q", *self._reach], check=False).returncode:
-            assert time.monotonic() < deadline, "Postgres did not start"
-            assert self.process.poll() is None, "Postgres ended"
+            assert time.monotonic() < deadline, self.log()
+            assert self.process.poll() is None, self.log()
             time.sleep(0.1)
+
+    def log(self):
+        """The end of what it has to say."""
+        return self._log.read_text()[-2000:]
 
     def halt(self):
         """End it at once, as a restart does: every connection breaks."""
