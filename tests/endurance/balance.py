@@ -6,12 +6,13 @@ from typing import get_args, get_type_hints
 
 import orjson
 import polars as pl
-from support.account import CHANNELS, NOTHING, gaps_of, kept_of, sent_of, settle
+from support.account import CHANNELS, NOTHING, gaps_of, kept_of, sent_of, settle, span_of
 
 from fluxforge_collector.segments.manifest import read_manifest, verify
 from fluxforge_collector.segments.names import SourcePaths
 from fluxforge_collector.sequence import is_proven
-from fluxforge_collector.simulator.truth import FrameTruth
+from fluxforge_collector.simulator.faults import parse_fault
+from fluxforge_collector.simulator.truth import FaultTruth, FrameTruth
 
 _TYPES = {int: pl.Int64, str: pl.String, bool: pl.Boolean}
 
@@ -44,39 +45,63 @@ def balance(truth_file: Path, root: Path, *, flush_s: float, source: str = "ccxt
     manifests = sorted(paths.ready_dir.glob("segment_*.json"))
     for manifest in manifests:
         verify(read_manifest(manifest), paths.ready_dir)
-    ledger, ordered, account = gaps_of(root, source), _ordered(truth_file), NOTHING
-    for instrument, frames in _frames(truth_file):
+    ledger, account = gaps_of(root, source), NOTHING
+    frames = _frames(truth_file)
+    causes = _causes(truth_file, frames)
+    for instrument, its in frames.group_by("exchange", "symbol"):
         exchange = instrument[0]
-        sent, kept = sent_of(frames, {}), kept_of(root, source, instrument=instrument)
+        sent = sent_of(map(FrameTruth._make, its.iter_rows()), {})
+        kept = kept_of(root, source, instrument=instrument)
         for channel in CHANNELS:
             stream = (*instrument, channel)
             part = settle(
                 sent.get(stream, []),
                 kept.get(stream, []),
                 ledger.get(stream, []),
-                [wall_us for wall_us, struck in ordered if struck in {None, exchange}],
+                causes[exchange],
                 proven=is_proven(exchange, channel),
                 flush_us=round(flush_s * 1e6),
+                is_book=channel == "orderbook",
             )
             account += part._replace(wrong=[f"{' '.join(stream)}: {what}" for what in part.wrong])
     return Balance(*account[:4], account.gaps, len(manifests), len(account.wrong), account.wrong[:50])
 
 
-def _frames(file: Path):
-    """The frames of the truth, by exchange and symbol."""
-    names = FrameTruth._fields
-    hints = get_type_hints(FrameTruth)
+def _frames(file: Path) -> pl.DataFrame:
+    """The frames of the truth, in the order sent."""
+    names, hints = FrameTruth._fields, get_type_hints(FrameTruth)
     kinds = {
         name: next(_TYPES[kind] for kind in (*get_args(hints[name]), hints[name]) if kind in _TYPES) for name in names
     }
     frames = pl.scan_ndjson(file, schema=kinds, ignore_errors=True).filter(pl.col("channel").is_in(CHANNELS))
-    for instrument, part in frames.collect(engine="streaming").group_by("exchange", "symbol"):
-        yield instrument, map(FrameTruth._make, part.select(names).iter_rows())
+    return frames.select(names).collect(engine="streaming")
 
 
-def _ordered(file: Path):
-    """When faults were ordered, and which exchange they struck: a restart strikes all."""
+def _causes(file: Path, frames: pl.DataFrame) -> dict[str, list[tuple[float, float]]]:
+    """By exchange, when something happened that may bring gaps about: faults ordered, and frames they struck."""
     with file.open("rb") as lines:
         steps = [orjson.loads(line) for line in lines if b'"ordered":' in line]
-    faults = [(step["wall_us"], step["ordered"]) for step in steps]
-    return [(wall_us, None if fault["kind"] == "restart" else fault["exchange"]) for wall_us, fault in faults]
+    faults = [FaultTruth(step["wall_us"], parse_fault(_plain(step["ordered"])), step["connections"]) for step in steps]
+    found = {}
+    for (exchange,), its in frames.group_by("exchange"):
+        struck = its.filter(pl.col("fault").is_not_null())["wall_us"].to_list()
+        # a restart strikes all
+        ordered = [one for one in faults if one.fault.kind == "restart" or one.fault.exchange in {None, exchange}]
+        found[exchange] = _joined([*((at_us, at_us) for at_us in struck), *map(span_of, ordered)])
+    return found
+
+
+def _plain(step: dict) -> dict:
+    """A step of a scenario without its times."""
+    return {key: value for key, value in step.items() if key not in {"at_s", "at_frame"}}
+
+
+def _joined(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Spans with those taken together that lie within a second of each other."""
+    done: list[tuple[float, float]] = []
+    for start, end in sorted(spans):
+        if done and start <= done[-1][1] + 1e6:
+            done[-1] = (done[-1][0], max(done[-1][1], end))
+        else:
+            done.append((start, end))
+    return done

@@ -161,7 +161,7 @@ def settle_lake(truth, root, *, flush_s, source="ccxt", digits=None, asked=None)
     account = NOTHING
     for stream in sorted(streams.keys() | rows.keys() | ledger.keys()):
         exchange, _, channel = stream
-        causes = [_span(order) for order in truth.ordered if order.fault.exchange in {None, exchange}]
+        causes = [span_of(order) for order in truth.ordered if order.fault.exchange in {None, exchange}]
         # what strikes one stream may cost the connection of all
         causes += [(frame.wall_us, frame.wall_us) for frame in truth.frames(exchange) if frame.fault]
         part = settle(
@@ -177,7 +177,7 @@ def settle_lake(truth, root, *, flush_s, source="ccxt", digits=None, asked=None)
     return account
 
 
-def _span(order):
+def span_of(order):
     """When a fault may have brought gaps about.
 
     A delisted symbol's connection is replaced again and again; a fault of requests waits for the next one.
