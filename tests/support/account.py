@@ -200,12 +200,13 @@ def sent_of(frames, asked):
         stream = (frame.exchange, asked.get(frame.symbol, frame.symbol), frame.channel)
         key = sent_key(frame)
         sent = streams[stream]
-        index = known.get((stream, key))
-        if index is not None and frame.wall_us - sent[index].wall_us < TOGETHER_US:
+        index, connections = known.get((stream, key), (0, {frame.conn}))
+        if frame.conn not in connections and frame.wall_us - sent[index].wall_us < TOGETHER_US:
+            connections.add(frame.conn)
             if frame.fault is None:
                 sent[index] = sent[index]._replace(fault=None)
         else:
-            known[stream, key] = len(sent)
+            known[stream, key] = len(sent), {frame.conn}
             sent.append(Sent(frame.wall_us, key, frame.fault))
     return streams
 
