@@ -82,6 +82,7 @@ class Tap:
     connections: dict[Any, Connection]
     is_full_diff: bool
     orderbooks: dict[str, Any]
+    trades: dict[str, Any]
     clients: dict[str, Any] | None
 
     def record_with(self, recorder: Recorder, *, is_full_diff: bool) -> None:
@@ -229,9 +230,11 @@ class Tap:
             self.frames.failed(connection, detail)
         self.recorder.lose(connection, reason, detail)
         for stream in connection.streams:
-            # no book may live on from one connection to the next
+            # no book may live on from one connection to the next, nor the trades of a frame that failed
             if stream.channel is Channel.ORDERBOOK:
                 self.orderbooks.pop(stream.symbol, None)
+            elif stream.channel is Channel.TRADES:
+                self.trades.pop(stream.symbol, None)
 
 
 class BinanceTap(Tap):

@@ -90,6 +90,20 @@ async def test_a_cache_of_ccxt_s_own_size_stays_small_in_memory(exchange, out):
 
 
 @pytest.mark.asyncio
+async def test_a_trade_of_a_frame_that_failed_is_not_recorded_with_a_later_one(exchange, out):
+    """Its frame is a gap, from which it may be fetched again; late, it would pass for the first trade after that."""
+    exchange.trades["BTC/USDT"] = cache = ArrayCache(10)
+    client = exchange.client("ws://x")
+    cache.append(trade(1))
+    client.handle_text_or_binary_message("{half")
+    assert "BTC/USDT" not in exchange.trades
+    exchange.trades["BTC/USDT"] = fresh = ArrayCache(10)
+    fresh.append(trade(3))
+    exchange.client("ws://x").resolve(fresh, "trades:BTC/USDT")
+    assert ids(out) == ["3"]
+
+
+@pytest.mark.asyncio
 async def test_books_are_copied_and_what_is_taken_reaches_no_future(exchange, out):
     client = exchange.client("ws://x")
     waiting = client.future("books:BTC/USDT")
