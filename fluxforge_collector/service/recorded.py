@@ -181,6 +181,14 @@ def rows_by_instrument(
     return found
 
 
+def without_fetched(one: Sequence[Row], other: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Trades of two collections without those that either fetched over REST: which they are depends on the time."""
+    names = [name for name in plain_schema(Channel.TRADES).names if name not in _TIMES]
+    trade_id, backfilled = names.index("trade_id"), names.index("backfilled")
+    fetched = {row[trade_id] for row in (*one, *other) if row[backfilled]}
+    return [row for row in one if row[trade_id] not in fetched], [row for row in other if row[trade_id] not in fetched]
+
+
 _ARRIVAL = [("capture_ts", "ascending"), ("seq", "ascending")]
 
 

@@ -12,7 +12,7 @@ from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import ConfigError
 from fluxforge_collector.records import Channel
 from fluxforge_collector.service import collect
-from fluxforge_collector.service.recorded import SourceFiles, rows_by_instrument
+from fluxforge_collector.service.recorded import SourceFiles, rows_by_instrument, without_fetched
 from fluxforge_collector.simulator import Simulator
 
 CHANNELS = (Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER)
@@ -78,6 +78,8 @@ def compare(
         now = rows_by_instrument(replayed, channel, exchanges, 0, 1 << 62)
         for key in sorted(then.keys() | now.keys()):
             one, other = then.get(key, []), now.get(key, [])
+            if channel is Channel.TRADES:
+                one, other = without_fetched(one, other)
             differing = (at for at, (a, b) in enumerate(zip_longest(one, other)) if a != b)
             found.append(Compared(channel, key, len(one), len(other), next(differing, None)))
     return found

@@ -8,7 +8,9 @@ import structlog
 import yaml
 
 from fluxforge_collector.cli import main
-from fluxforge_collector.service.recorded import SourceFiles, replays_of, runs_of
+from fluxforge_collector.records import Channel
+from fluxforge_collector.schemas import plain_schema
+from fluxforge_collector.service.recorded import SourceFiles, replays_of, runs_of, without_fetched
 from fluxforge_collector.service.replaying import compare, config_of_replay, replay_into
 from fluxforge_collector.simulator import Simulator, SimulatorOptions
 from fluxforge_collector.simulator.faults import Fault
@@ -43,6 +45,20 @@ def assert_same(found, missed, instruments):
     assert all(one.recorded for one in found)
     assert [one for one in found if not one.is_same] == []
     assert not any(missed.values())
+
+
+def test_a_trade_that_either_fetched_counts_on_neither_side():
+    names = [
+        name for name in plain_schema(Channel.TRADES).names if name not in {"collected_at", "capture_ts", "seq", "conn"}
+    ]
+
+    def trade(number, *, backfilled=False):
+        return tuple({"trade_id": number, "backfilled": backfilled}.get(name) for name in names)
+
+    then = [trade("1"), trade("2", backfilled=True), trade("3")]
+    now = [trade("1"), trade("2"), trade("3"), trade("4", backfilled=True)]
+    assert without_fetched(then, now) == ([trade("1"), trade("3")], [trade("1"), trade("3")])
+    assert without_fetched([trade("1")], [trade("3")]) == ([trade("1")], [trade("3")])
 
 
 @pytest.mark.asyncio
