@@ -63,13 +63,16 @@ class Connections:
             connection.data_s = self._ends.clock.monotonic()
 
     def lose(self, connection: Connection, reason: GapReason, detail: str) -> None:
-        """A connection is of no more use: its streams have a gap since it last brought data."""
+        """A connection is of no more use: its streams have a gap since it last brought data.
+
+        A book may have come later than its last frame: out of a snapshot over REST.
+        """
         if connection.is_lost:
             return
         connection.is_lost = True
         for stream in connection.streams:
             seen = self._streams[stream]
-            start_us = connection.last_us or seen.last_us or self._ends.clock.capture_us()
+            start_us = max(connection.last_us or 0, seen.last_us or 0) or self._ends.clock.capture_us()
             seen.is_synced = False
             self._streams.open_gap(stream, start_us, reason, detail[:200])
 

@@ -237,6 +237,20 @@ def test_a_lost_connection_is_a_gap_of_every_stream_since_it_last_brought_data()
     assert bench.tally.reconnects["binanceus"] == 1
 
 
+def test_a_connection_lost_after_a_snapshot_is_a_gap_since_the_snapshot_not_since_the_frame_before_it():
+    bench = Bench()
+    bench.frame({"result": None, "id": 0})
+    bench.update(8, 10, state=False)
+    bench.clock.us += 300_000
+    bench.state(12)(bench.connection)
+    fetched = bench.clock.us
+    bench.clock.us += 15_000_000
+    bench.recorder.lose(bench.connection, GapReason.STALE, "no data")
+    bench.recorder.stop()
+    (gap,) = (gap for gap in bench.of(GapRecord) if gap.channel == "orderbook")
+    assert gap.gap_start_us == fetched
+
+
 def test_a_bad_frame_loses_its_connection():
     bench = Bench()
     bench.frame({"result": None, "id": 0})
