@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import threading
+import weakref
 
 import pytest
 from support.market import HandClock
@@ -153,3 +154,40 @@ async def test_it_says_how_long_it_has_stood_still(queue, tally):
     writing = Writing(queue, FullDisk(), clock, tally)
     clock.now_us = 200_000_000
     assert writing.quiet_s == 200
+
+
+class DueDisk(FullDisk):
+    """A writer whose segment is due after its first record."""
+
+    to_us = 6
+
+    def __init__(self):
+        super().__init__()
+        self.is_full, self.sealed = False, []
+
+    def is_rotation_due(self):
+        return bool(self.rows)
+
+    def rotate(self):
+        self.sealed, self.rows = self.rows, []
+        return SEALED
+
+
+class Replaced:
+    """A connection as ccxt leaves it behind: it and what it holds point at each other."""
+
+    def __init__(self):
+        self.itself = self
+
+
+@pytest.mark.asyncio
+async def test_with_each_segment_what_lost_connections_left_in_memory_is_freed(queue, tally, until):
+    writer = DueDisk()
+    lost = weakref.ref(Replaced())
+    assert lost() is not None
+    task = asyncio.create_task(Writing(queue, writer, SystemClock(), tally).run())
+    queue.put(book(1))
+    await until(lambda: writer.sealed)
+    assert lost() is None
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
