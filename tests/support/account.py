@@ -6,6 +6,7 @@ row stands where nothing was lost. Collecting and reading the lake are thin here
 
 from bisect import bisect_left
 from collections import Counter, defaultdict, deque
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -318,9 +319,29 @@ def merged(spans):
 def _table(root, source, channel, instrument=None):
     """All sealed rows of a channel, wherever in their life the segments stand."""
     files = sorted(Path(root).glob(f"raw/*/{source}/{channel}/**/segment_*.parquet"))
-    wanted = instrument and [("exchange", "=", instrument[0]), ("symbol", "=", instrument[1])]
-    tables = [pq.read_table(file, filters=wanted) for file in files]
+    if instrument is None:
+        tables = [pq.read_table(file) for file in files]
+    else:
+        tables = [_rows_of(file, instrument) for file in files]
     return pa.concat_tables(tables).unify_dictionaries() if tables else None
+
+
+def _rows_of(file, instrument):
+    """One (exchange, symbol) of a segment, whose row groups never mix instruments."""
+    footer = _footer(file)
+    with pq.ParquetFile(file, metadata=footer) as parquet:
+        return parquet.read_row_groups([n for n in range(footer.num_row_groups) if _whose(footer, n) == instrument])
+
+
+@lru_cache(maxsize=1000)
+def _footer(file):
+    return pq.read_metadata(file)
+
+
+def _whose(footer, number):
+    columns = [footer.row_group(number).column(place) for place in range(footer.num_columns)]
+    said = {column.path_in_schema: column.statistics for column in columns}
+    return said["exchange"].min, said["symbol"].min
 
 
 def reasons_of(root, source="ccxt"):
