@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fluxforge_collector.service import CollectReport
 
 _LOOK_S = 5.0
+_M_ARENA_MAX = -8  # of malloc.h
 
 
 @click.command("collect")
@@ -57,18 +59,12 @@ def summary(report: CollectReport) -> str:
 
 
 def _run(config: Config, sources: list[str] | None, seconds: float | None, *, is_live: bool) -> CollectReport:
-    import gc
-
-    import pyarrow as pa
     import uvloop
 
     from fluxforge_collector.metrics import Tally
     from fluxforge_collector.service import collect
 
-    # records live for milliseconds and make no cycles: what garbage there is, each rotation collects
-    gc.set_threshold(50_000, 20, 50)
-    # Arrow's own pool keeps the peak of a seal for good, beside malloc's free memory that would have held it
-    pa.set_memory_pool(pa.system_memory_pool())
+    _spare_memory()
 
     async def run() -> CollectReport:
         stop, tally = asyncio.Event(), Tally()
@@ -82,6 +78,21 @@ def _run(config: Config, sources: list[str] | None, seconds: float | None, *, is
                 await asyncio.gather(screen, return_exceptions=True)
 
     return uvloop.run(run())
+
+
+def _spare_memory() -> None:
+    """Have one pool of memory for all that is freed, which the end of a seal gives back to the system."""
+    import ctypes
+    import gc
+
+    import pyarrow as pa
+
+    # records live for milliseconds and make no cycles: what garbage there is, each rotation collects
+    gc.set_threshold(50_000, 20, 50)
+    # Arrow's own pool would keep the peak of each seal beside malloc's free memory, and malloc one for each thread
+    pa.set_memory_pool(pa.system_memory_pool())
+    with contextlib.suppress(AttributeError):  # not glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -1,7 +1,7 @@
 """Sealing: a channel's journal becomes one sorted file, in bounded memory. When to seal is not decided here.
 
 The journal is read once, in chunks, each sorted by instrument. Then the chunks are merged: every instrument's rows are
-taken from each of them in turn, so a row group never mixes instruments. Memory: 16 MiB of chunks, the rest of them
+taken from each of them in turn, so a row group never mixes instruments. Memory: 8 MiB of chunks, the rest of them
 compressed (less than the journal, which `segment_max_mb` bounds), and a few copies of a chunk or of a row group.
 """
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from fluxforge_collector.config.model import Ingestion
 
 _CHUNK_ROWS = 16_384
-_CHUNK_BYTES = 8 << 20
-_UNPACKED_BYTES = 16 << 20  # held as they are: a quiet minute needs no packing
+_CHUNK_BYTES = 4 << 20
+_UNPACKED_BYTES = 8 << 20  # held as they are: a quiet minute needs no packing
 _PACKED_BYTES = 256 << 10
 _PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
 
