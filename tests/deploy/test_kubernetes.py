@@ -1,6 +1,7 @@
 """The manifests by Kubernetes' own schemas; the chart's values by those of what they become."""
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -87,6 +88,20 @@ def test_runs_write_where_the_configuration_says(values, manifests):
     ):
         assert any(config.root.is_relative_to(mount["mountPath"]) for mount in section["volumeMounts"])
         assert {mount["name"] for mount in section["volumeMounts"]} == {volume["name"] for volume in section["volumes"]}
+
+
+def test_runs_on_several_nodes_lock_the_lake_in_the_database(values, manifests):
+    """A lock in a file says nothing to another pod."""
+    config = Config.model_validate(yaml.safe_load(manifests["ConfigMap"]["data"]["fluxforge.yaml"]))
+    named = urlsplit(config.lake.locks.get_secret_value())
+    database = values["postgresql"]
+    assert (named.hostname, named.username, named.path.strip("/"), named.password) == (
+        database["postgresqlHost"], database["postgresqlUsername"], database["postgresqlDatabase"], None
+    )  # fmt: skip
+    user = values["dagster-user-deployments"]["deployments"][0]
+    (password,) = (one["valueFrom"]["secretKeyRef"] for one in user["env"] if one["name"] == "PGPASSWORD")
+    assert password == {"name": values["global"]["postgresqlSecretName"], "key": "postgresql-password"}
+    assert user["includeConfigInLaunchedRuns"]["enabled"]
 
 
 def test_two_slots_stay_free_for_real_time_and_the_gold_refresh(values):
