@@ -1,7 +1,8 @@
 """Landing: sealed segments go from ready over processing into the archive, or into quarantine with the reason.
 
 The manifest moves first when a segment is claimed and last when it lands, so wherever a run dies the next one finds
-the manifest in `processing` and goes on from there. Every move is of one name and may already have been made.
+the manifest in `processing` and goes on from there. Every move is of one name and may already have been made. In a
+bucket a few segments are claimed at a time, for most of it is waiting for answers; they land in their order.
 """
 
 from __future__ import annotations
@@ -9,25 +10,29 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from fluxforge_assets.lake.claim import archive, claim, claimed_files, drop_copy
 from fluxforge_assets.lake.inspection import inspect_segment
 from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.marks import mark
 from fluxforge_assets.lake.paths import Lake, Segments
-from fluxforge_assets.lake.swap import discard, new_directory
 from fluxforge_assets.lake.tries import count_failure, forget, segment_name
 from fluxforge_collector.durable import make_directory
-from fluxforge_collector.errors import DataError, FluxForgeError, MissingError, StorageError
+from fluxforge_collector.errors import DataError, FluxForgeError, StorageError
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
 from fluxforge_collector.segments.names import SegmentName, date_of, format_of, parse_segment_id, segment_of_file
-from fluxforge_collector.storage.bucket import LakePath, matching, on_disk
-from fluxforge_collector.storage.changes import move, write
+from fluxforge_collector.storage.bucket import LakePath, matching
+from fluxforge_collector.storage.changes import AT_ONCE, move, write
 
+Take = Callable[[SegmentName], Manifest | None]
+Taken = Callable[[], Manifest | None]
 ORPHAN_SECONDS = 900.0
 """How long a sealed file may wait for its manifest: sealing a segment takes seconds."""
 
@@ -81,28 +86,42 @@ def land(
     done = Landed()
     paths = lake.segments(source)
     with locked(lake, landing_lock(source)):
-        for name in waiting(lake, source):
-            if dates is None or name.date in dates:
-                _land_one(lake, paths, name, done, max_tries, inspect)
+        due = [name for name in waiting(lake, source) if dates is None or name.date in dates]
+        with closing(_begun(lake, partial(_take, lake, paths, inspect), due)) as begun:
+            for name, taken in begun:
+                _land_one(lake, paths, name, taken, done, max_tries)
         _sweep(lake, paths, done)
     return done
 
 
-def _land_one(
-    lake: Lake,
-    paths: Segments,
-    name: SegmentName,
-    done: Landed,
-    max_tries: int,
-    inspect: Callable[[Manifest, Path], None],
-) -> None:
+def _begun(lake: Lake, take: Take, due: list[SegmentName]) -> Generator[tuple[SegmentName, Taken], None, None]:
+    """The segments in their order, each with what tells its outcome; in a bucket the next ones are taken meanwhile."""
+    if isinstance(lake.root, Path):
+        yield from ((name, partial(take, name)) for name in due)
+        return
+    pool = ThreadPoolExecutor(max(1, lake.root.store.settings.workers // AT_ONCE))
     try:
-        if paths.archive_manifest(name.date, name.id).is_file():
-            _drop_copy(paths, name)
+        yield from [(name, pool.submit(take, name).result) for name in due]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _take(lake: Lake, paths: Segments, inspect: Callable[[Manifest, Path], None], name: SegmentName) -> Manifest | None:
+    """Claim a segment and judge it; None where it has landed before, and only its copy was to go."""
+    if paths.archive_manifest(name.date, name.id).is_file():
+        drop_copy(paths, name)
+        return None
+    manifest = claim(paths, name)
+    with claimed_files(lake, paths, manifest) as directory:
+        inspect(manifest, directory)
+    return manifest
+
+
+def _land_one(lake: Lake, paths: Segments, name: SegmentName, taken: Taken, done: Landed, max_tries: int) -> None:
+    try:
+        manifest = taken()
+        if manifest is None:
             return
-        manifest = _claim(paths, name)
-        with _claimed_files(lake, paths, manifest) as directory:
-            inspect(manifest, directory)
     except StorageError:
         raise
     except FluxForgeError as error:
@@ -114,11 +133,7 @@ def _land_one(
         return
     for date in _dates(manifest):
         mark(lake, paths.source, date)
-    for channel, entry in manifest.channels.items():
-        if entry.file is not None:
-            claimed = paths.processing_file(channel, name.id, entry.form)
-            move(claimed, paths.archive_file(channel, name.date, name.id, entry.form))
-    move(paths.processing_manifest(name.id), paths.archive_manifest(name.date, name.id))
+    archive(paths, name, manifest)
     forget(lake, paths.source, name.date, segment_name(name.id))
     done.manifests.append(manifest)
 
@@ -162,63 +177,16 @@ def _dates(manifest: Manifest) -> set[str]:
     return {manifest.date, *(date_of(entry.first_us) for entry in entries)}
 
 
-def _drop_copy(paths: Segments, name: SegmentName) -> None:
-    """Delete what stands twice: delivered again, or moved by a run that died before it deleted the old name.
-
-    Raises: DataError where it is not what has landed.
-    """
-    landed = paths.archive_manifest(name.date, name.id)
-    for manifest in (paths.ready_manifest(name.id), paths.processing_manifest(name.id)):
-        if not manifest.is_file():
-            continue
-        if manifest.read_bytes() != landed.read_bytes():
-            raise DataError(f"another segment {name.id} has landed before", "look at both, and delete the wrong one")
-        for channel, entry in read_manifest(landed).channels.items():
-            copy = manifest.parent / channel / str(entry.file)
-            if paths.archive_file(channel, name.date, name.id, entry.form).is_file() and copy.is_file():
-                copy.unlink()
-        manifest.unlink()
-
-
-@contextmanager
-def _claimed_files(lake: Lake, paths: Segments, manifest: Manifest) -> Iterator[Path]:
-    """Where the files of a claimed segment stand on a disk; those of a bucket are fetched for a while."""
-    if isinstance(paths.processing_dir, Path):
-        yield paths.processing_dir
-        return
-    near = new_directory(lake.work)
-    try:
-        for channel, entry in manifest.channels.items():
-            if entry.file is not None:
-                with suppress(MissingError):  # the inspection says what it lacks
-                    on_disk(paths.processing_file(channel, manifest.id, entry.form), near / channel)
-        yield near
-    finally:
-        discard(near)
-
-
-def _claim(paths: Segments, name: SegmentName) -> Manifest:
-    """Take a segment out of ready: the manifest first, which makes it this run's, then its files."""
-    move(paths.ready_manifest(name.id), paths.processing_manifest(name.id))
-    manifest = read_manifest(paths.processing_manifest(name.id))
-    if manifest.source != paths.source:
-        raise DataError(f"the manifest is of source {manifest.source!r}, not {paths.source!r}", "move it to its source")
-    for channel, entry in manifest.channels.items():
-        archived = paths.archive_file(channel, name.date, name.id, entry.form)
-        claimed = paths.processing_file(channel, name.id, entry.form)
-        if entry.file is not None and not archived.is_file():
-            move(paths.ready_file(channel, name.id, entry.form), claimed)
-        elif entry.file is not None:
-            # an earlier run died while landing it: its checks had passed, and are made again here
-            move(archived, claimed)
-    return manifest
-
-
 def _quarantine_segment(paths: Segments, name: SegmentName, reason: str) -> None:
-    """Put away a segment's files, then its manifest."""
-    for folder in (paths.ready_dir, paths.processing_dir):
-        for file in (f for f in matching(folder, f"*/segment_{name.id}.*") if format_of(f.name)):
-            quarantine(file, paths.quarantine_dir / file.parent.name / file.name, reason)
+    """Put away a segment's files, then its manifest; not those of another one of its name that has landed."""
+    found = [
+        f for folder in (paths.ready_dir, paths.processing_dir) for f in matching(folder, f"*/segment_{name.id}.*")
+    ]
+    if not paths.archive_manifest(name.date, name.id).is_file():
+        found += matching(paths.archive_dir, f"*/date={name.date}/segment_{name.id}.*")
+    for file in (f for f in found if format_of(f.name)):
+        channel = file.parent.parent if file.parent.name.startswith("date=") else file.parent
+        quarantine(file, paths.quarantine_dir / channel.name / file.name, reason)
     for manifest in (paths.ready_manifest(name.id), paths.processing_manifest(name.id)):
         if manifest.is_file():
             quarantine(manifest, paths.quarantine_dir / manifest.name, reason)

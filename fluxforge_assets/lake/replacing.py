@@ -17,6 +17,7 @@ from typing import NamedTuple
 from fluxforge_collector.errors import StorageError
 from fluxforge_collector.storage import REPLACING
 from fluxforge_collector.storage.bucket import BucketPath, LakePath
+from fluxforge_collector.storage.changes import for_each
 
 NOTE = REPLACING
 KEPT = ".kept"
@@ -68,8 +69,7 @@ def replace(new: Path, folder: BucketPath) -> None:
     fresh = sorted(name for name in made - before if not name.endswith(KEPT))
     note = _Note(secrets.token_hex(8), tuple(fresh), tuple(sorted(before - kept - made)), is_done=False)
     _write(folder, note)
-    for name in fresh:
-        folder.store.send(new / name, (folder / name).key)
+    for_each(folder, lambda name: folder.store.send(new / name, (folder / name).key), fresh)
     note = note._replace(is_done=True)
     _write(folder, note)
     _clear(folder, note)
@@ -94,8 +94,7 @@ def finish(folder: LakePath) -> bool:
 
 
 def _clear(folder: BucketPath, note: _Note) -> None:
-    for name in note.hidden:
-        folder.store.delete((folder / name).key)
+    for_each(folder, lambda name: folder.store.delete((folder / name).key), note.hidden)
     folder.store.delete((folder / NOTE).key)
 
 

@@ -1,12 +1,29 @@
-"""Changing single files of a lake, durably, whether it is a directory or a bucket."""
+"""Changing files of a lake, durably, whether it is a directory or a bucket."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from fluxforge_collector.durable import make_directory, storage_errors, sync_directory, sync_file, write_file
 from fluxforge_collector.errors import StorageError
 from fluxforge_collector.storage.bucket import BucketPath, LakePath
+
+AT_ONCE = 4
+"""How many changes of a bucket are under way at a time: most of each is waiting for its answer."""
+Thing = TypeVar("Thing")
+
+
+def for_each(where: LakePath, do: Callable[[Thing], object], things: Iterable[Thing]) -> None:
+    """Do it to each, in a bucket to a few at a time. Raises: the first error, once nothing is under way."""
+    if isinstance(where, Path):
+        for thing in things:
+            do(thing)
+        return
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(do, things))
 
 
 def write(path: LakePath, data: bytes) -> None:

@@ -10,10 +10,12 @@ _REFUSALS = {
     "skewed": ("403 Forbidden", "RequestTimeTooSkewed", "The difference between the times is too large."),
 }
 _SLOW_BYTES_S = 200_000
+_FAR_S = 0.03
 
 
 class FaultProxy:
-    """Modes: `pass`; `cut` closes every connection; `slow` trickles; `truncate` closes amid an answer; or a refusal."""
+    """Modes: `pass`; `cut` closes every connection; `slow` trickles; `far` lets each request wait; `truncate` closes amid
+    an answer; or a refusal."""
 
     def __init__(self, port):
         self._upstream = port
@@ -99,8 +101,9 @@ class FaultProxy:
         while data := await reader.read(4096 if self._mode == "slow" else 65536):
             if is_answer:
                 self.received += len(data)
-            else:
-                self.requests += data.count(b" HTTP/1.1\r\n")
+            elif (heads := data.count(b" HTTP/1.1\r\n")) > 0:
+                self.requests += heads
+                await asyncio.sleep(_FAR_S if self._mode == "far" else 0)
             if self._mode == "slow":
                 await asyncio.sleep(len(data) / _SLOW_BYTES_S)
             if is_answer and self._mode == "truncate" and len(data) > 2000:

@@ -7,10 +7,22 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from polars.testing import assert_frame_equal
+from support.damage import (
+    BTC,
+    ETH,
+    claim_without_manifest,
+    file_left_in_processing,
+    file_under_another_date,
+    manifest_lost,
+    part_broken,
+    part_twice,
+)
 from support.fault_proxy import FaultProxy
 from support.lakes import bucket_lake, deliver, files_below
 from support.market import DAY, NOON_US, config_of, records, seal
@@ -18,13 +30,12 @@ from support.market import DAY, NOON_US, config_of, records, seal
 from fluxforge_assets.lake.advance import replace
 from fluxforge_assets.lake.compaction import Selection, compact
 from fluxforge_assets.lake.landing import land, waiting
-from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.reading import Wanted, open_asset, patiently
 from fluxforge_assets.lake.repair import Dates, faults
 from fluxforge_assets.lake.update import Failed, recipe_of, update
 from fluxforge_collector.config.model import Compaction
 from fluxforge_collector.errors import StorageError
-from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.segments.names import date_of
 from fluxforge_collector.storage.bucket import BucketPath
 from fluxforge_collector.storage.local import LocalStore
@@ -33,7 +44,6 @@ from fluxforge_collector.transfer.plan import Filter
 from fluxforge_collector.transfer.sync import sync
 
 ASSETS = ("silver/orderbook", "silver/trades", "gold/bars", "bronze/orderbook", "bronze/trades", "bronze/gaps")
-BTC = Place("ccxt", Instrument("binanceus", "BTC/USDT"), DAY)
 CONFIG = config_of("unused")
 TWO = (("binanceus", "BTC/USDT"), ("binanceus", "ETH/USDT"))
 SECONDS = 30
@@ -105,7 +115,7 @@ def work(server, lake, *steps):
 
 
 def killed_and_rerun(server, lake, wanted, steps, kills, longest_s):
-    """Kill the work at random moments; after each the rows are there once, and in the end it is done."""
+    """Kill the work at random moments, then let it end: every row is there once, and nothing is left over."""
     rng = random.Random(seed := random.randrange(10**6))
     print("seed", seed)
     for _ in range(kills):
@@ -122,14 +132,84 @@ def killed_and_rerun(server, lake, wanted, steps, kills, longest_s):
     assert not [name for name in files_below(lake) if name.rpartition("/")[2].startswith("_")]
 
 
-def test_killed_and_run_again_every_row_is_there_once(s3_server, lake, wanted):
-    killed_and_rerun(s3_server, lake, wanted, ["replace"], kills=1, longest_s=1.5)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", [["compact"], ["replace"], ["replace", "compact", "repair"]], ids="-".join)
 def test_killed_at_many_moments_every_row_is_there_once(s3_server, lake, wanted, steps):
     killed_and_rerun(s3_server, lake, wanted, steps, kills=10, longest_s=5.0)
+
+
+def misplaced_and_broken(lake):
+    file_left_in_processing(lake, 0)
+    file_under_another_date(lake, 1)
+    claim_without_manifest(lake, 2)
+    part_twice(lake, BTC)
+    part_broken(lake, ETH)
+
+
+def manifests_lost(lake):
+    manifest_lost(lake, 0)
+    manifest_lost(lake, 1)
+
+
+@pytest.mark.parametrize(
+    ("damage", "kills"),
+    [
+        (misplaced_and_broken, 1),
+        pytest.param(misplaced_and_broken, 10, marks=pytest.mark.slow),
+        pytest.param(manifests_lost, 10, marks=pytest.mark.slow),
+    ],
+)
+def test_a_repair_killed_anywhere_and_run_again_destroys_nothing_and_ends(s3_server, lake, wanted, damage, kills):
+    """What it takes out of the lake is moved aside; every raw file stays somewhere, under its name."""
+    before = {name.rpartition("/")[2] for name in files_below(lake, "raw")}
+    damage(lake)
+    killed_and_rerun(s3_server, lake, wanted, ["repair", "update"], kills=kills, longest_s=4.0)
+    assert {name.rpartition("/")[2] for name in files_below(lake)} >= before
+    assert damage is manifests_lost or len(files_below(lake, ".work/aside/processed")) >= 2
+
+
+def assert_whole(lake, manifest, *stages):
+    """Every file of a segment is in one of these stages at least, with the bytes its manifest names."""
+    names = [name for stage in stages for name in files_below(lake, f"raw/{stage}") if not name.endswith(".json")]
+    for channel, entry in manifest.channels.items():
+        if entry.file:
+            found = {lake.root.store.checksum(n) for n in names if f"/{channel}/" in n and f"/{entry.file}" in n}
+            assert found == {entry.sha256}, (channel, manifest.id)
+
+
+def test_segments_land_in_their_order_and_a_bad_one_is_put_away(s3_server, tmp_path, market):
+    """Several are claimed at a time; still none counts as landed before the one that was sealed before it."""
+    lake = bucket_lake(s3_server, tmp_path)
+    manifests = seal(tmp_path / "staging", market, segment_seconds=5)
+    deliver(tmp_path / "staging", lake, manifests)
+    bad = manifests[2]
+    lake.segments("ccxt").ready_file("trades", bad.id).write_bytes(b"no parquet")
+    done = land(lake, "ccxt")
+    assert [m.id for m in done.manifests] == [m.id for m in manifests if m is not bad]
+    assert list(done.quarantined) == [bad.id]
+    for manifest in done.manifests:
+        assert_whole(lake, manifest, "archive")
+    assert not waiting(lake, "ccxt")
+    assert not files_below(lake, "raw/ready")
+    assert not files_below(lake, "raw/processing")
+
+
+def test_landings_at_once_that_no_lock_keeps_apart_destroy_nothing(s3_server, tmp_path, market):
+    """Two machines whose locks are files of their own. One may fail, or put a segment away that the other is moving;
+    every file is somewhere all the same, whole, because files only ever go forward."""
+    lake = bucket_lake(s3_server, tmp_path)
+    manifests = seal(tmp_path / "staging", market)
+    deliver(tmp_path / "staging", lake, manifests)
+
+    def landed(name):
+        with suppress(StorageError):
+            land(Lake(lake.root, tmp_path / name), "ccxt")
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(landed, ("one", "other")))
+    land(lake, "ccxt")
+    for manifest in manifests:
+        assert_whole(lake, manifest, "archive", "quarantine")
 
 
 @pytest.mark.slow

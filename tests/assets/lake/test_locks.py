@@ -3,12 +3,17 @@
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.lakes import bucket_lake, deliver, files_below
+from support.market import records, seal
 from support.postgres import Postgres, require
 
+from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.reading import Wanted, open_asset
 from fluxforge_collector.errors import StorageError
 
 HOLDER = """
@@ -79,6 +84,27 @@ def test_locks_of_one_name_in_two_lakes_are_two(lake, tmp_path):
             pass
     finally:
         end(process)
+
+
+def test_two_machines_that_land_in_one_bucket_at_once_lose_and_double_nothing(postgres, s3_server, tmp_path):
+    """Each has a disk of its own; all they share is the bucket and the database."""
+    there = bucket_lake(s3_server, tmp_path)
+    manifests = seal(tmp_path / "staging", records(1, seconds=60))
+    deliver(tmp_path / "staging", there, manifests)
+
+    def landed(name):
+        return land(Lake(there.root, tmp_path / name, postgres.address), "ccxt")
+
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(landed, ("one", "other")))
+    assert sorted(m.id for each in done for m in each.manifests) == sorted(m.id for m in manifests)
+    assert not any(each.quarantined or each.failed for each in done)
+    rows = {
+        channel: open_asset(there, f"bronze/{channel}", Wanted()).collect().height
+        for channel in ("orderbook", "trades")
+    }
+    assert rows == {channel: sum(m.channels[channel].rows for m in manifests) for channel in rows}
+    assert not [name for name in files_below(there, "raw") if not name.startswith("raw/archive/")]
 
 
 def test_an_error_inside_lets_go(lake):

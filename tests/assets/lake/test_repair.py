@@ -5,6 +5,19 @@ import shutil
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from support.damage import (
+    BTC,
+    ETH,
+    claim_without_manifest,
+    copy,
+    file_left_in_processing,
+    file_under_another_date,
+    manifest_lost,
+    part_broken,
+    part_twice,
+    part_under_another_symbol,
+    segments,
+)
 from support.lakes import bucket_lake, deliver, files_below
 from support.market import DAY, config_of, records, seal
 
@@ -13,12 +26,11 @@ from fluxforge_assets.lake.bronze_rows import rows_of
 from fluxforge_assets.lake.datasets import SILVER_ORDERBOOK, SILVER_TRADES
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.parts import parts_of
-from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.reading import Wanted, open_asset
 from fluxforge_assets.lake.repair import Dates, faults, mend
 from fluxforge_assets.lake.replacing import NOTE
 from fluxforge_assets.lake.update import update
-from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.manifest import read_manifest
 from fluxforge_collector.storage.changes import move, write
@@ -26,8 +38,6 @@ from fluxforge_collector.storage.local import LocalStore
 from fluxforge_collector.transfer.plan import Filter
 from fluxforge_collector.transfer.sync import sync
 
-BTC = Place("ccxt", Instrument("binanceus", "BTC/USDT"), DAY)
-ETH = Place("ccxt", Instrument("binanceus", "ETH/USDT"), DAY)
 CONFIG = config_of("unused")
 TWO = (("binanceus", "BTC/USDT"), ("binanceus", "ETH/USDT"))
 
@@ -59,60 +69,10 @@ def lake(request, filled, tmp_path):
     return Lake(tmp_path / "lake")
 
 
-def copy(source, target):
-    write(target, source.read_bytes())
-
-
 def content(lake):
     order = ["exchange", "symbol", "ts", "seq"]
     found = {a: open_asset(lake, a, Wanted()).collect() for a in ("silver/orderbook", "silver/trades", "bronze/trades")}
     return {a: f.sort([c for c in (*order, "capture_ts") if c in f.columns]) for a, f in found.items()}
-
-
-def segments(lake):
-    return Archive(lake, "ccxt").names(DAY)
-
-
-def claim_without_manifest(lake):
-    """A copy of a landed file left in processing."""
-    paths, name = lake.segments("ccxt"), segments(lake)[0]
-    copy(paths.archive_file("trades", DAY, name.id), paths.processing_file("trades", name.id))
-
-
-def file_left_in_processing(lake):
-    """A run died between its file and its manifest, and somebody moved the manifest by hand."""
-    paths, name = lake.segments("ccxt"), segments(lake)[0]
-    move(paths.archive_file("trades", DAY, name.id), paths.processing_file("trades", name.id))
-
-
-def file_under_another_date(lake):
-    paths, name = lake.segments("ccxt"), segments(lake)[1]
-    move(paths.archive_file("trades", DAY, name.id), paths.archive_file("trades", "2026-11-19", name.id))
-
-
-def manifest_lost(lake):
-    lake.segments("ccxt").archive_manifest(DAY, segments(lake)[0].id).unlink()
-
-
-def part_under_another_symbol(lake):
-    here, there = (lake.partition(place, SILVER_TRADES.folder) for place in (BTC, ETH))
-    for part in parts_of(there):
-        move(there / part.name, lake.state / "hidden" / part.name)
-    first = parts_of(here)[0]
-    move(here / first.name, there / first.name)
-
-
-def part_twice(lake):
-    """As a copy of a lake holds it when a partition was replaced in between."""
-    folder = lake.partition(BTC, SILVER_ORDERBOOK.folder)
-    first = parts_of(folder)[0]
-    copy(folder / first.name, folder / f"part-{first.from_us}-{first.to_us}-0123456789ab.parquet")
-
-
-def part_broken(lake):
-    folder = lake.partition(BTC, SILVER_ORDERBOOK.folder)
-    first = parts_of(folder)[0]
-    write(folder / first.name, b"no parquet")
 
 
 def test_a_lake_in_order_has_no_faults(lake):
