@@ -81,7 +81,7 @@ def backfills(folder, server, days, instruments):
         register(instance, {key.partition("|")[2] for key in keys})
         Webserver(cluster.url).check_configuration(config_of(lake.root), ASSETS)
         for workers in (1, 2):
-            cluster.start_worker(f"w{workers}")
+            cluster.start_workers(f"w{workers}")
             cluster.set_pool("backfill", workers)
             before, began = cpu_seconds([cluster.postgres]), time.monotonic()
             launched = Webserver(cluster.url).launch(Batch(ASSETS, keys))

@@ -29,8 +29,9 @@ from fluxforge_collector.config.load import load_config
 from fluxforge_collector.segments.names import date_of
 
 NINTH_US = 1_794_225_600_000_000
-DAYS = [NINTH_US + n * 86_400_000_000 for n in range(4)]
-EIGHT = [("binanceus", f"C{number:02}/USDT") for number in range(8)]
+DAYS = [NINTH_US + n * 86_400_000_000 for n in range(3)]
+SIX = [("binanceus", f"C{number:02}/USDT") for number in range(6)]
+SOON = [("poll_interval_seconds: 30", "poll_interval_seconds: 5")]
 STORED = (SILVER_ORDERBOOK, SILVER_TRADES, SILVER_TICKER, GOLD_BARS)
 ENDED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -43,16 +44,15 @@ def test_a_backfill_outlives_a_worker(place, tmp_path, s3_server):
     config = load_config(path)
     lake, plain = open_lake(config), Lake(tmp_path / "plain")
     for start_us in DAYS:
-        made = records(start_us, start_us=start_us, seconds=40, instruments=EIGHT, gaps=0.02)
+        made = records(start_us, start_us=start_us, seconds=20, instruments=SIX, gaps=0.02)
         deliver(tmp_path / "staging", lake, seal(tmp_path / "staging", made, segment_seconds=60))
         seal(plain.root, made, segment_seconds=60)
     expected = computed(plain, config)
 
     folder = tmp_path / "cluster"
     folder.mkdir()
-    with Cluster(folder, path, s3_server) as cluster:
-        cluster.start_worker("a")
-        cluster.start_worker("b")
+    with Cluster(folder, path, s3_server, changes=SOON) as cluster:
+        cluster.start_workers("a", "b")
         cluster.set_pool("backfill", 2)
         with instance_of(cluster) as instance:
             cluster.wait_for(lambda: not waiting(lake, "ccxt") and all_ended(instance, 1))
@@ -63,7 +63,7 @@ def test_a_backfill_outlives_a_worker(place, tmp_path, s3_server):
             task = stopped_in_the_middle(cluster, instance, "b")
             cluster.kill_worker("b")
             if place == "bucket":  # as systemd does: its name is there again, what it was doing is not
-                cluster.start_worker("b")
+                cluster.start_workers("b")
             cluster.wait_for(lambda: has_completed(instance, launched), 900)
             (lost,) = [run for run in instance.get_runs() if run.tags.get("dagster-celery/task_id") == task]
             assert lost.status == dg.DagsterRunStatus.FAILURE

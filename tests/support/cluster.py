@@ -101,17 +101,23 @@ class Cluster:
         self._stack.callback(stop, process)
         return process
 
-    def start_worker(self, name):
-        """A worker with one slot, as a machine of its own: nothing local is shared with the others."""
+    def start_workers(self, *names):
+        """Workers with one slot each, as machines of their own: nothing local is shared between them."""
+        before = {name: self._times_ready(name) for name in names}
+        self.workers |= {name: self._worker(name) for name in names}
+        self.wait_for(lambda: all(self._times_ready(name) > times for name, times in before.items()))
+
+    def _times_ready(self, name):
+        log = self.folder / f"{name}.log"
+        return log.read_bytes().count(b" ready.") if log.exists() else 0
+
+    def _worker(self, name):
         machine = self.folder / name
         machine.mkdir(exist_ok=True)
         own = {"DAGSTER_LOCAL_DIR": str(machine), "FLUXFORGE__LAKE__WORK": str(machine / "work")}
         command = [BIN / "celery", "-A", "dagster_celery.app", "worker", "--concurrency", "1", "--disable-prefetch"]
-        self.workers[name] = self.start(
-            name, [*command, "--loglevel", "info", "-n", f"{name}@%h"], env={**self.environment, **own}
-        )
-        self.wait_for(lambda: b" ready." in (self.folder / f"{name}.log").read_bytes())
-        return self.workers[name]
+        command += ["--loglevel", "info", "-n", f"{name}@%h"]
+        return self.start(name, command, env={**self.environment, **own})
 
     def kill_worker(self, name):
         """Kill the worker as a power cut does; the kernel kills its children with it."""
