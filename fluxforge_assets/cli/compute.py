@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from fluxforge_assets.cli.paths import OnDisk
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from fluxforge_assets.tables import Column
     from fluxforge_collector.config.features import FeatureOptions
 
-FILE = click.Path(path_type=Path)
+FILE = OnDisk(path_type=Path)
 CONFIG = click.option(
     "--config", "config", type=FILE, help="feature options, YAML or JSON: the catalogue's keys, or a fluxforge.yaml"
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from fluxforge_assets.cli.paths import OnDisk
 from fluxforge_assets.cli.selection import Selection, check_instruments, select
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError, StorageError
@@ -30,7 +31,7 @@ FORMATS = ("png", "svg", "html")
 @click.option("--symbol", help="BTC/USDT or BTC-USDT")
 @click.option("--instrument", "instruments", multiple=True, help="such as binanceus:BTC-USDT; repeatable")
 @click.option("--channel", type=click.Choice(CHANNELS), default="orderbook", show_default=True)
-@click.option("--calendar", type=click.Path(path_type=Path, dir_okay=False), help="draw it: .png, .svg or .html")
+@click.option("--calendar", type=OnDisk(path_type=Path, dir_okay=False), help="draw it: .png, .svg or .html")
 @click.option("--json", "as_json", is_flag=True, help="print it as JSON")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="fluxforge.yaml that names the lake")
 def command(

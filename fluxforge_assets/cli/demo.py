@@ -12,12 +12,14 @@ import click
 from rich.console import Console
 from rich.live import Live
 
+from fluxforge_assets.cli.paths import OnDisk
+
 POLL_SECONDS = 1.0
 BAR_US = 5_000_000
 
 
 @click.command("demo")
-@click.option("--root", default="./demo-data", type=click.Path(path_type=Path), help="Where everything is written.")
+@click.option("--root", default="./demo-data", type=OnDisk(path_type=Path), help="Where everything is written.")
 @click.option(
     "--seconds", type=click.FloatRange(min=1), help="Stop after so long; exit 0 only if every instrument has bars."
 )

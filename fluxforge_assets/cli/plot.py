@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from fluxforge_assets.cli.paths import OnDisk, path_of
 from fluxforge_assets.cli.times import instant_us, length_us
 from fluxforge_collector.errors import DataError, FluxForgeError, StorageError
 
@@ -26,7 +27,7 @@ BAR_COLUMNS = ("bar_us", "mid_open", "mid_high", "mid_low", "mid_close", "vol", 
 
 @click.command()
 @click.argument("source")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="file to write: .png, .svg or .html")
+@click.option("--out", type=OnDisk(path_type=Path), required=True, help="file to write: .png, .svg or .html")
 @click.option("--columns", help="feature columns, separated by commas; a panel each")
 @click.option("--depth", is_flag=True, help="resting size by time and price, from silver or bronze order books")
 @click.option("--levels", default=10, show_default=True, help="levels of each side, with --depth")
@@ -36,7 +37,7 @@ BAR_COLUMNS = ("bar_us", "mid_open", "mid_high", "mid_low", "mid_close", "vol", 
 @click.option("--last", help="the newest part only, such as 10m or 4h")
 @click.option("--from", "start", help="first time: ISO 8601 (UTC without a zone), or µs since the epoch")
 @click.option("--to", "end", help="time after the last")
-@click.option("--config", type=click.Path(path_type=Path), help="fluxforge.yaml whose lake holds a named dataset")
+@click.option("--config", type=click.Path(path_type=Path), help="fluxforge.yaml that names the lake and its store")
 def command(
     *,
     source: str,
@@ -52,7 +53,7 @@ def command(
     end: str | None,
     config: Path | None,
 ) -> None:
-    """Plot SOURCE: a Parquet file, a directory of them, or a dataset such as gold/bars.
+    """Plot SOURCE: a Parquet file, a directory of them, either here or below s3://, or a dataset such as gold/bars.
 
     Without --columns or --depth the mid is drawn, with bars as candles and their volume where there are any.
     """
@@ -87,7 +88,7 @@ def _opened(source: str, wanted: Wanted, config: Path | None) -> pl.LazyFrame:
     if source in known_assets():
         return open_asset(open_lake(load_config(config)), source, wanted)
     try:
-        frame = open_path(Path(source).expanduser(), replace(wanted, symbol=None))
+        frame = open_path(path_of(source, config), replace(wanted, symbol=None))
     except pl.exceptions.PolarsError as error:
         raise DataError(f"cannot read {source}: {str(error).strip().splitlines()[0]}", "check the files") from None
     if wanted.symbol is None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fluxforge_assets.cli.paths import OnDisk, is_path, path_of
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fluxforge_assets.lake.paths import Lake
     from fluxforge_assets.lake.reading import Wanted
     from fluxforge_collector.config.features import FeatureOptions
+    from fluxforge_collector.storage.bucket import LakePath
 
 TABLE_ROWS = 20
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -56,7 +58,7 @@ class Shape:
 @click.option("--sql", help='a query on the table "data", instead of --where and --columns')
 @click.option("--dense", is_flag=True, help="silver/orderbook with a row at every instant of its grid")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="write to this file")
+@click.option("--out", type=OnDisk(path_type=Path, dir_okay=False), help="write to this file")
 @click.option("--config", type=click.Path(path_type=Path), help="fluxforge.yaml that names the lake")
 def command(
     *,
@@ -76,9 +78,9 @@ def command(
     out: Path | None,
     config: Path | None,
 ) -> None:
-    """Read rows of an asset (gold/bars, silver/orderbook, bronze/trades …) or of Parquet files."""
+    """Read rows of an asset (gold/bars, silver/orderbook, bronze/trades …) or of Parquet files, here or below s3://."""
     from fluxforge_assets.lake.paths import open_lake
-    from fluxforge_assets.lake.reading import Wanted, patiently
+    from fluxforge_assets.lake.reading import Wanted, known_assets, patiently
 
     if form == "parquet" and out is None:
         raise FluxForgeError("Parquet is no text", "name a file with --out")
@@ -92,15 +94,16 @@ def command(
     options = settings.etl.channels.orderbook.processor_options if dense else None
     shape = Shape(columns, where, sql, shown, _length(last), options)
     lake = open_lake(settings)
-    frame = patiently(lambda: rows(lake, dataset, wanted, shape))
+    named = dataset if dataset in known_assets() or not is_path(dataset) else path_of(dataset, config)
+    frame = patiently(lambda: rows(lake, named, wanted, shape))
     if form == "table":
         _show(frame, is_chosen=bool(columns or sql), out=out)
     else:
         _write(frame, form, out)
 
 
-def rows(lake: Lake, dataset: str, wanted: Wanted, shape: Shape) -> pl.DataFrame:
-    """The rows asked for. Raises: FluxForgeError for what is unknown or cannot be understood."""
+def rows(lake: Lake, dataset: str | LakePath, wanted: Wanted, shape: Shape) -> pl.DataFrame:
+    """The rows asked for, of an asset or a path. Raises: FluxForgeError for what is unknown or cannot be understood."""
     import polars as pl
     from polars.exceptions import ColumnNotFoundError, PolarsError
 
@@ -124,17 +127,13 @@ def rows(lake: Lake, dataset: str, wanted: Wanted, shape: Shape) -> pl.DataFrame
         raise FluxForgeError(f"this cannot be answered: {str(error).splitlines()[0]}", "check the expression") from None
 
 
-def _opened(lake: Lake, dataset: str, wanted: Wanted, shape: Shape) -> pl.LazyFrame:
+def _opened(lake: Lake, dataset: str | LakePath, wanted: Wanted, shape: Shape) -> pl.LazyFrame:
     """The rows of an asset or path; `--last` counts back from the newest of them."""
     from fluxforge_assets.cli.dense import dense_rows
-    from fluxforge_assets.lake.reading import known_assets, open_asset, open_path, time_column
-
-    is_path = dataset not in known_assets() and (Path(dataset).exists() or dataset.startswith((".", "/", "~")))
+    from fluxforge_assets.lake.reading import open_asset, open_path, time_column
 
     def opened(which: Wanted) -> pl.LazyFrame:
-        if is_path:
-            return open_path(Path(dataset).expanduser(), which)
-        return open_asset(lake, dataset, which)
+        return open_asset(lake, dataset, which) if isinstance(dataset, str) else open_path(dataset, which)
 
     def answer(which: Wanted) -> pl.LazyFrame:
         return opened(which) if shape.dense is None else dense_rows(lake, which, shape.dense).lazy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 import polars as pl
@@ -13,6 +14,7 @@ from fluxforge_assets.lake.bronze_files import list_files
 from fluxforge_assets.lake.datasets import DATASETS, Dataset
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.replacing import NOTE, files_of
 from fluxforge_assets.lake.scanning import scan
 from fluxforge_assets.lake.sealed_scan import channel_of, scan_sealed
 from fluxforge_collector.errors import DataError
@@ -81,11 +83,27 @@ def open_path(path: LakePath, wanted: Wanted) -> pl.LazyFrame:
     """The wanted rows of a Parquet file or of all Parquet files below a directory. Raises: DataError."""
     if not path.exists():
         raise DataError(f"there is no {path}", f"name a path, or an asset: {', '.join(known_assets())}")
-    files = [path] if path.is_file() else sorted([*path.rglob("*.parquet"), *path.rglob("segment_*.ndjson.zst")])
-    frame = _open([file for file in files if not file.name.startswith(".")], str(path))
+    frame = _open([path] if path.is_file() else _files_below(path), str(path))
     names = frame.collect_schema().names()
     is_safe = "date" in names
     return _filtered(frame, wanted, wanted.safe_symbol if is_safe else wanted.ccxt_symbol)
+
+
+def _files_below(folder: LakePath) -> list[LakePath]:
+    """The files of rows below a folder, but for hidden ones and those that a replacement hides."""
+    found: list[LakePath] = list(folder.rglob("*"))
+    changing = {file.parent for file in found if file.name == NOTE}
+    counted = [file for file in found if file.parent not in changing]
+    counted += [file for parent in sorted(changing, key=str) for file in files_of(parent)]
+    return sorted(
+        (
+            file
+            for file in counted
+            if (file.suffix == ".parquet" or format_of(file.name) is RawFormat.NDJSON)
+            and not any(part.startswith(".") for part in PurePosixPath(str(file)).relative_to(str(folder)).parts)
+        ),
+        key=str,
+    )
 
 
 def bronze_files(lake: Lake, channel: Channel, wanted: Wanted) -> list[LakePath]:

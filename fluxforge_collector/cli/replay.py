@@ -62,6 +62,10 @@ def command(
     from fluxforge_collector.simulator import SimulatorOptions
     from fluxforge_collector.storage.bucket import open_path
 
+    if into is not None and into.parts[:1] == ("s3:",):
+        raise ConfigError(
+            "a replay is collected into a directory", "name one; `fluxforge sync` brings it into a bucket"
+        )
     config = load_config(file)
     span = _span(date, start, end)
     files = SourceFiles(open_path(config.lake.root, config.storage), source)

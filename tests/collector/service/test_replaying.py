@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import secrets
+import shutil
 
 import pytest
 import structlog
@@ -15,6 +17,10 @@ from fluxforge_collector.service.replaying import compare, config_of_replay, rep
 from fluxforge_collector.simulator import Simulator, SimulatorOptions
 from fluxforge_collector.simulator.faults import Fault
 from fluxforge_collector.simulator.venues import VENUES
+from fluxforge_collector.storage.local import LocalStore
+from fluxforge_collector.storage.s3 import S3Store
+from fluxforge_collector.transfer.plan import Filter
+from fluxforge_collector.transfer.sync import sync
 
 SYMBOLS = {
     "binanceus": ["BTC/USDT", "ETH/USDT", "SOL/USDT"],
@@ -147,6 +153,22 @@ def test_the_command_replays_both_runs_and_finds_them_the_same(recorded, capsys,
     code, _, err = typed(capsys, *options, "--into", str(tmp_path / "again"))
     assert code == 2
     assert "is not empty" in err
+
+
+def test_a_recording_in_a_bucket_is_replayed(recorded, capsys, tmp_path, s3_server, monkeypatch):
+    made, file = recorded
+    prefix = secrets.token_hex(4)
+    sync(LocalStore(made.root), S3Store(s3_server.settings(), s3_server.shared, prefix), wanted=Filter())
+    shutil.rmtree(made.root)
+    for name, value in (
+        ("LAKE__ROOT", f"s3://{s3_server.shared}/{prefix}"), ("STORAGE__ENDPOINT", s3_server.endpoint),
+        ("STORAGE__ACCESS_KEY", "test:tester"), ("STORAGE__SECRET_KEY", "testing"), ("STORAGE__REGION", "us-east-1"),
+    ):  # fmt: skip
+        monkeypatch.setenv(f"FLUXFORGE__{name}", value)
+    options = ["--config", str(file), "--port", "0", "--speed", "max", "--json", "--into", str(tmp_path / "again")]
+    code, out, err = typed(capsys, *options)
+    assert code == 0, (out, err)
+    assert all(json.loads(line)["recorded"] for line in out.splitlines())
 
 
 MISTAKES = [
