@@ -20,6 +20,7 @@ class Outcome(StrEnum):
     RESYNC = "resync"  # came while the book was being fetched anew, inside a gap
     STALE_UPDATE = "stale_update"  # older than the state already kept
     DUPLICATE = "duplicate"  # a trade already kept, or a whole message that came twice
+    PAST = "past"  # trades from before a subscription: those missed are fetched again
     NOT_ASKED = "not_asked"
     BAD_FRAME = "bad_frame"
     AFTER_ERROR = "after_error"  # read from a connection that is given up, inside a gap

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from math import isfinite
 
+import aiohttp
 from ccxt.base.errors import (
     ArgumentsRequired,
     AuthenticationError,
@@ -21,6 +22,7 @@ from ccxt.base.errors import (
 )
 
 LONGEST_WAIT_S = 3600.0
+_REFUSED = frozenset({418, 429, 503})
 _REFUSAL = re.compile(r"\b(418|429|503)\b|too many requests|rate limit", re.IGNORECASE)
 PERMANENT = (ArgumentsRequired, AuthenticationError, BadSymbol, NotSupported)
 
@@ -68,8 +70,10 @@ def retry_after_s(error: BaseException, headers: Mapping[str, str] | None) -> fl
 def is_refusal(error: BaseException) -> bool:
     """Whether an exchange would not answer for now: too many requests, or not available.
 
-    Coinbase's refusals reach us as plain errors, of which only the text tells.
+    Through ccxt, Coinbase's refusals reach us as plain errors, of which only the text tells.
     """
+    if isinstance(error, aiohttp.ClientResponseError):
+        return error.status in _REFUSED
     if isinstance(error, DDoSProtection | RateLimitExceeded | ExchangeNotAvailable):
         return True
     return isinstance(error, ExchangeError) and _REFUSAL.search(str(error)) is not None

@@ -135,6 +135,7 @@ class Asked(Section):
     orderbook_depth: int = Field(50, ge=1, le=5000, description="levels kept per side")
     stale_after_seconds: float = Field(30.0, gt=0, description="longest silence of an order book stream, s")
     silence_seconds: float = Field(10.0, gt=0, description="longest silence of a connection, s")
+    backfill_trades: bool = Field(default=True, description="fetch trades again over REST after a gap")
     base_url: str | None = Field(
         None, pattern=r"^http://[A-Za-z0-9.\-]+:\d+$", description="address of a simulated exchange"
     )
@@ -165,7 +166,6 @@ class Exchange(Asked):
     subscriptions_per_second: float = Field(
         5.0, gt=0, le=1000, description="subscribing calls a second, of all connections together"
     )
-    backfill_trades: bool = Field(default=True, description="fetch trades again over REST after a gap")
     options: dict[str, Any] = Field(default_factory=dict, description="passed to ccxt as its options")
     credentials: Credentials = Credentials()
 

@@ -8,10 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.missing_trades import Found, Missing
+from fluxforge_collector.exchanges.normalise import Stamp
+from fluxforge_collector.exchanges.sound import is_sound
 from fluxforge_collector.exchanges.streams import Streams
 from fluxforge_collector.exchanges.surroundings import Connection, Ends, Start
+from fluxforge_collector.exchanges.trade_pages import Trade
 from fluxforge_collector.metrics import Outcome
-from fluxforge_collector.records import GapReason
+from fluxforge_collector.records import GapReason, TradeRecord
+
+NO_CONNECTION = -1
+"""The connection of what came over REST."""
 
 
 class Connections:
@@ -75,6 +82,26 @@ class Connections:
             start_us = max(connection.last_us or 0, seen.last_us or 0) or self._ends.clock.capture_us()
             seen.is_synced = False
             self._streams.open_gap(stream, start_us, reason, detail[:200])
+
+    @property
+    def missing(self) -> list[Missing]:
+        """Gaps of trades that have ended, and are to be fetched again."""
+        return self._streams.missing
+
+    def restore(self, missing: Missing, found: Found) -> None:
+        """Record the trades that were fetched again, each at the time when it would have come."""
+        symbol, wall_ms = missing.stream.symbol, self._ends.clock.wall_us() // 1000
+        records = []
+        for trade, capture_us in found.trades:
+            stamp = Stamp(wall_ms, capture_us, self._ends.next_seq(), NO_CONNECTION)
+            record = self.trade_record(trade, symbol, stamp)._replace(backfilled=True)
+            if is_sound(record):
+                records.append(record)
+        self._streams.restore(missing, records, found)
+
+    def trade_record(self, trade: Trade, symbol: str, stamp: Stamp) -> TradeRecord:
+        """The record of a trade that was fetched again: each protocol has its own form of it."""
+        raise NotImplementedError
 
     def forget(self, stream: Stream) -> None:
         """A stream is asked for no longer; it is on no connection now."""

@@ -83,6 +83,13 @@ def _coinbase_acknowledges(message: Any) -> Iterable[Acknowledgement]:
                     yield Acknowledgement(channel, f"{product}C")
 
 
+def _is_coinbase_past(message: Any) -> bool:
+    """A subscription to trades begins with the last hundred."""
+    if not isinstance(message, Mapping) or message.get("channel") != "market_trades":
+        return False
+    return any(event.get("type") == "snapshot" for event in message["events"])
+
+
 @dataclass(frozen=True)
 class Dialect:
     """An exchange's own ways.
@@ -91,7 +98,8 @@ class Dialect:
     elsewhere the feed has a fixed depth, below which old levels would linger. `aliases` maps the end of a symbol asked
     for to the end of the one delivered. `singly` are the channels whose call for many symbols brings less than the call
     for one. `most_symbols` is how many one connection carries. `is_makers_side`: the side of a trade, which ccxt hands
-    on as it is, is the maker's. `history` is how trades are fetched again after a gap.
+    on as it is, is the maker's. `history` is how trades are fetched again after a gap. `is_past` tells a message whose
+    trades are from before the subscription.
     """
 
     acknowledges: Acknowledges = _any_message
@@ -102,6 +110,7 @@ class Dialect:
     is_makers_side: bool = False
     most_symbols: int | None = None
     history: History = field(default_factory=History)
+    is_past: Callable[[Any], bool] | None = None
 
 
 _BINANCE = Dialect(
@@ -131,6 +140,7 @@ _DIALECTS: dict[str, Dialect] = {
         most_symbols=10,  # of 32 books on one connection it refuses all
         singly=frozenset({Channel.TICKER}),  # the batch for many comes every five seconds, without bid and ask
         history=History(coinbase_pages, "counted"),
+        is_past=_is_coinbase_past,
     ),
     "kraken": Dialect(
         acknowledges=_kraken_acknowledges, history=History(kraken_pages, "counted", is_oldest_first=True)

@@ -13,11 +13,10 @@ from fluxforge_collector.errors import DataError
 from fluxforge_collector.exchanges.connections import Connections
 from fluxforge_collector.exchanges.dialects import Acknowledgement, Dialect
 from fluxforge_collector.exchanges.gaps import Stream
-from fluxforge_collector.exchanges.missing_trades import Found, Missing
 from fluxforge_collector.exchanges.normalise import Stamp, book_record, ticker_record, trade_record
-from fluxforge_collector.exchanges.sound import is_sound
 from fluxforge_collector.exchanges.streams import UNSOUND
 from fluxforge_collector.exchanges.surroundings import Connection, Ends, Market, Start
+from fluxforge_collector.exchanges.trade_pages import Trade
 from fluxforge_collector.metrics import Outcome
 from fluxforge_collector.records import Channel, GapReason, TradeRecord
 from fluxforge_collector.sequence import Finding, Update, Verdict, judge_of
@@ -28,10 +27,6 @@ class Distrust(NamedTuple):
 
     reason: GapReason
     why: str
-
-
-NO_CONNECTION = -1
-"""The connection of what came over REST."""
 
 
 class _Frame:
@@ -111,8 +106,8 @@ class Recorder(Connections):
     def judge(self, message: Any) -> bool:
         """Look at the message of the frame in hand before ccxt does: is it next, and what does it acknowledge?
 
-        Returns: whether ccxt is to see it. A repetition would be applied once more, and one that follows a break of
-        the whole connection is worth nothing.
+        Returns: whether ccxt is to see it. A repetition would be applied once more, one that follows a break of the
+        whole connection is worth nothing, and trades of the past would pass for new ones.
         """
         frame = self._frame
         if frame is None:
@@ -128,6 +123,9 @@ class Recorder(Connections):
                 return False
         if findings and all(finding.verdict is Verdict.REPEATS for finding in findings):
             frame.outcome = Outcome.STALE_UPDATE if frame.updates else Outcome.DUPLICATE
+            return False
+        if self._dialect.is_past is not None and self._dialect.is_past(message):
+            frame.outcome = Outcome.PAST
             return False
         if self._streams.has_gaps and not frame.updates:
             for answer in self._dialect.acknowledges(message):
@@ -248,7 +246,7 @@ class Recorder(Connections):
         if trade_id is not None and self._streams[stream].is_repeated(trade_id):
             self._reject(Outcome.DUPLICATE)
             return
-        record = self._trade_record(trade, symbol, self._stamp(connection))
+        record = self.trade_record(trade, symbol, self._stamp(connection))
         if not self._streams.emit(stream, record, record.capture_us, record.timestamp_ms):
             self._reject(Outcome.BAD_FRAME)
             return
@@ -257,25 +255,10 @@ class Recorder(Connections):
         if self._frame is not None:
             self._frame.outcome = Outcome.TRADES
 
-    def _trade_record(self, trade: Mapping[str, Any], symbol: str, stamp: Stamp) -> TradeRecord:
+    def trade_record(self, trade: Trade, symbol: str, stamp: Stamp) -> TradeRecord:
+        """The record of a trade in ccxt's form. Raises: TypeError without price or amount."""
         contract, is_makers_side = self._markets[symbol].contract, self._dialect.is_makers_side
         return trade_record(trade, self.exchange, symbol, contract, stamp, is_makers_side=is_makers_side)
-
-    @property
-    def missing(self) -> list[Missing]:
-        """Gaps of trades that have ended, and are to be fetched again."""
-        return self._streams.missing
-
-    def restore(self, missing: Missing, found: Found) -> None:
-        """Record the trades that were fetched again, each at the time when it would have come."""
-        symbol, wall_ms = missing.stream.symbol, self._ends.clock.wall_us() // 1000
-        records = []
-        for trade, capture_us in found.trades:
-            stamp = Stamp(wall_ms, capture_us, self._ends.next_seq(), NO_CONNECTION)
-            record = self._trade_record(trade, symbol, stamp)._replace(backfilled=True)
-            if is_sound(record):
-                records.append(record)
-        self._streams.restore(missing, records, found)
 
     def ticker(self, connection: Connection, ticker: Mapping[str, Any]) -> None:
         """A ticker. ccxt hands the same one out alone and among others: once a frame, and once at all."""

@@ -11,8 +11,9 @@ import structlog
 from fluxforge_collector.exchanges.gaps import Gap, GapLedger, Stream
 from fluxforge_collector.exchanges.missing_trades import Found, Missing
 from fluxforge_collector.exchanges.sound import is_sound, sound_ticker
-from fluxforge_collector.exchanges.surroundings import Ends, Start
+from fluxforge_collector.exchanges.surroundings import Ends, LastTrades, Start
 from fluxforge_collector.exchanges.trade_pages import Trade
+from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.records import Channel, GapReason, Record, TickerRecord, TradeRecord
 
 log = structlog.get_logger()
@@ -20,7 +21,7 @@ log = structlog.get_logger()
 UNSOUND = "a price or size that is not finite and above zero"
 _REMEMBERED_TRADES = 1000
 _SAID = slice(TickerRecord._fields.index("bid"), TickerRecord._fields.index("seq"))
-_LONGEST_FETCH_US = 3_600_000_000
+LONGEST_FETCH_US = 3_600_000_000
 """Trades of a longer gap are not fetched again: silver looks back as far for a trade that comes twice."""
 
 
@@ -79,6 +80,18 @@ class Streams:
         self._seen = {stream: Seen(seen_s=ends.clock.monotonic()) for stream in asked}
         for stream in self._seen:
             self._gaps.open(stream, start.since_us, start.reason)
+            earlier = start.trades.get(Instrument(exchange, stream.symbol))
+            if earlier is not None and has_backfill and stream.channel is Channel.TRADES:
+                self._follow(stream, earlier)
+
+    def _follow(self, stream: Stream, earlier: LastTrades) -> None:
+        """Miss the trades since those of an earlier run."""
+        seen = self._seen[stream]
+        seen.last_trade = earlier.last
+        for trade_id in earlier.ids:
+            seen.is_repeated(trade_id)
+        gap = Gap(earlier.since_us, self._start.reason, None)
+        self._broken[stream] = Missing(stream, gap, earlier.last, earlier.ids)
 
     def __contains__(self, stream: Stream) -> bool:
         return stream in self._seen
@@ -157,7 +170,7 @@ class Streams:
         gap, missing = self._gaps.close(stream), self._broken.pop(stream, None)
         if gap is None:
             return
-        if missing is None or end_us - missing.gap.start_us > _LONGEST_FETCH_US:
+        if missing is None or end_us - missing.gap.start_us > LONGEST_FETCH_US:
             self._write_gap(stream, gap, end_us)
             return
         missing.end(gap, end_us)

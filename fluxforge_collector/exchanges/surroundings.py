@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fluxforge_collector.clock import Clock
 from fluxforge_collector.exchanges.gaps import Gap, Stream
 from fluxforge_collector.exchanges.normalise import Contract
+from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.metrics import Tally
-from fluxforge_collector.records import GapReason, GapRecord, Record
+from fluxforge_collector.records import GapReason, GapRecord, Record, TradeRecord
 from fluxforge_collector.sequence import Judge
 
 _START_GRACE_US = 10_000_000
@@ -41,15 +42,28 @@ class Connection:
     judge: Judge | None = None
 
 
+class LastTrades(NamedTuple):
+    """What an earlier run recorded last of an instrument's trades: the last one, and the ids about then.
+
+    `since_us` is since when trades may be missing, capture time in microseconds.
+    """
+
+    last: TradeRecord
+    ids: frozenset[str]
+    since_us: int
+
+
 class Start(NamedTuple):
     """Since when a feed's streams were not recorded, capture time in microseconds, and why.
 
-    `is_first`: nothing was recorded before either, so the first moments are no loss.
+    `is_first`: nothing was recorded before either, so the first moments are no loss. `trades` are those of an earlier
+    run, after which they may be fetched again.
     """
 
     since_us: int
     reason: GapReason
     is_first: bool
+    trades: Mapping[Instrument, LastTrades] = {}
 
     def is_negligible(self, end_us: int) -> bool:
         """Whether an absence until `end_us` is only that of a first start."""
@@ -88,4 +102,4 @@ class Ends:
             return start
         for stream in streams:
             self.write_gap(exchange, stream, Gap(start.since_us, start.reason, detail), at_us)
-        return Start(at_us, start.reason, is_first=False)
+        return start._replace(since_us=at_us, is_first=False)

@@ -6,12 +6,13 @@ What is fetched how stands in `trade_pages`, what of it was missing in `missing_
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import structlog
 
+from fluxforge_collector.exchanges.connections import Connections
 from fluxforge_collector.exchanges.missing_trades import Found, Missing, by_time, find, reaches_back
-from fluxforge_collector.exchanges.recorder import Recorder
 from fluxforge_collector.exchanges.trade_pages import History, Page, Trade, Wanted
 from fluxforge_collector.reconnect import Backoff, is_permanent, retry_after_s
 
@@ -25,10 +26,29 @@ _MOST_PAGES = 50
 _MOST_TRIES = 5
 
 
+class TradeSource(Protocol):
+    """Who is asked for trades of the past, as a ccxt exchange is."""
+
+    @property
+    def markets(self) -> Mapping[str, Mapping[str, Any]]:
+        """Its markets by symbol."""
+
+    @property
+    def last_response_headers(self) -> Mapping[str, str] | None:
+        """The headers of its last answer."""
+
+    async def fetch_trades(
+        self, symbol: str, since_ms: int | None, limit: int | None, params: dict[str, Any], /
+    ) -> list[Trade]:
+        """A page of trades."""
+
+
 class TradeBackfill:
     """Fetches what a recorder misses, one gap after the other, until cancelled."""
 
-    def __init__(self, exchange: Any, recorder: Recorder, history: History, *, settle_s: float = SETTLE_S) -> None:
+    def __init__(
+        self, exchange: TradeSource, recorder: Connections, history: History, *, settle_s: float = SETTLE_S
+    ) -> None:
         self._exchange = exchange
         self._recorder = recorder
         self._history = history
@@ -85,9 +105,7 @@ class TradeBackfill:
         backoff = Backoff()
         for _ in range(_MOST_TRIES):
             try:
-                trades: list[Trade] = await self._exchange.fetch_trades(
-                    symbol, page.since_ms, page.limit, dict(page.params)
-                )
+                trades = await self._exchange.fetch_trades(symbol, page.since_ms, page.limit, dict(page.params))
             except Exception as error:  # noqa: BLE001  # an exchange may raise anything
                 why = f"{type(error).__name__}: {error}"[:200]
                 if is_permanent(error):

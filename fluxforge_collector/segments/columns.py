@@ -27,7 +27,7 @@ RECORDS: dict[type[Any], Channel] = {
 }
 """The channel of each kind of record, gaps last: a segment covers these, frames where they are recorded."""
 
-_FIELDS = {
+FIELDS = {
     "collected_at": "collected_ms",
     "capture_ts": "capture_us",
     "timestamp": "timestamp_ms",
@@ -104,7 +104,7 @@ class Columns:
             field.name: _Levels() if field.type == LEVELS else [] for field in self._schema
         }
         record = next(kind for kind, its in RECORDS.items() if its is channel)
-        column_of = {_FIELDS.get(name, name): name for name in self._schema.names}
+        column_of = {FIELDS.get(name, name): name for name in self._schema.names}
         self._in_order = [self._buffers[column_of[field]] for field in record._fields]
         self._appends: list[Callable[[Any], None]] = [buffer.append for buffer in self._in_order]
         self.rows = 0

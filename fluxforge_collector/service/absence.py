@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,19 +26,24 @@ def last_manifest(paths: SourcePaths, collector: str) -> Manifest | None:
     It is found wherever in its life the segment stands. Segments of a run that died before it recorded anything do not
     count: nobody can tell how much of its beginning it still could write down.
     """
+    last: Manifest | None = None
+    for last in newest_manifests(paths, collector):
+        if last.final or any(entry.rows for channel, entry in last.channels.items() if channel != Channel.GAPS):
+            break
+    return last
+
+
+def newest_manifests(paths: SourcePaths, collector: str) -> Iterator[Manifest]:
+    """The manifests of a collector's last segments, newest first; one that cannot be read is passed over."""
     names: dict[SegmentName, Path] = {}
     for directory in (paths.ready_dir, paths.processing_dir, paths.quarantine_dir, *_newest_archives(paths)):
         for file in directory.glob("segment_*.json"):
             with suppress(DataError):
                 names[segment_of_file(file.name)] = file
     mine = sorted((n for n in names if n.collector == collector), key=lambda n: (n.start_us, n.id), reverse=True)
-    last: Manifest | None = None
     for name in mine:
         with suppress(ManifestError):
-            last = read_manifest(names[name])
-            if last.final or any(entry.rows for channel, entry in last.channels.items() if channel != Channel.GAPS):
-                break
-    return last
+            yield read_manifest(names[name])
 
 
 def _newest_archives(paths: SourcePaths) -> list[Path]:

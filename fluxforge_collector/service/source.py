@@ -14,16 +14,18 @@ import structlog
 from fluxforge_collector.clock import Clock
 from fluxforge_collector.config.model import Ingestion
 from fluxforge_collector.errors import FeedError
-from fluxforge_collector.exchanges.surroundings import Ends
+from fluxforge_collector.exchanges.streams import LONGEST_FETCH_US
+from fluxforge_collector.exchanges.surroundings import Ends, Start
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.metrics import Tally
 from fluxforge_collector.queue import RecordQueue
-from fluxforge_collector.records import GapReason, GapRecord
+from fluxforge_collector.records import Channel, GapReason, GapRecord
 from fluxforge_collector.segments.commit import Known
 from fluxforge_collector.segments.names import SourcePaths
 from fluxforge_collector.segments.recovery import recover
 from fluxforge_collector.segments.writer import SegmentWriter
 from fluxforge_collector.service.absence import last_manifest, start_of
+from fluxforge_collector.service.last_trades import last_trades
 from fluxforge_collector.service.plan import Exchange, Plan
 from fluxforge_collector.service.writing import Writing
 
@@ -73,8 +75,7 @@ class Source:
         Raises: StorageError where another collector bears the name, or the disk refuses.
         """
         recover(self._root, self.name, self._ingestion, self._clock)
-        last = last_manifest(SourcePaths(self._root, self.name), self._ingestion.collector)
-        self._exchanges = self._plan.make(self._ends, start_of(last, self._clock.capture_us()), self._refuse)
+        self._exchanges = self._plan.make(self._ends, self._start(), self._refuse)
         expected: Known = {}
         for exchange, streams in self._plan.streams.items():
             for stream in streams:
@@ -86,6 +87,21 @@ class Source:
         writer.flush()
         self._writing, self._is_open = Writing(self._queue, writer, self._clock, self._tally), True
         self._writing.on_rotated, self._writing.on_ending = self._on_rotated, self._checkpoint
+
+    def _start(self) -> Start:
+        """Since when nothing was collected, and the trades before that."""
+        paths, now_us = SourcePaths(self._root, self.name), self._clock.capture_us()
+        last = last_manifest(paths, self._ingestion.collector)
+        start = start_of(last, now_us)
+        if last is None or now_us - last.to_us > LONGEST_FETCH_US:
+            return start
+        wanted = {
+            Instrument(exchange, stream.symbol)
+            for exchange, streams in self._plan.streams.items()
+            for stream in streams
+            if stream.channel is Channel.TRADES
+        }
+        return start._replace(trades=last_trades(paths, last, wanted))
 
     async def run(self) -> None:
         """Collect and write until cancelled. Raises: FeedError once there is nothing left to collect."""

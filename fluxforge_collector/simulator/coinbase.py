@@ -15,6 +15,7 @@ from fluxforge_collector.simulator.market import Trade
 from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, trade_frame
 
 _CADENCES = {"level2": 5, "market_trades": 1, "ticker": 25, "ticker_batch": 250, "heartbeats": 50}
+_LAST_TRADES = 100
 _MOST_BOOKS = 30  # the real one takes 16 on a connection and refuses 32
 _TOO_MANY = '{"type":"error","message":"too many L2 streams requested in a single session"}'
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -90,7 +91,9 @@ class Coinbase:
         return Frame(_message(topic.channel, now_us, [event]), "", "heartbeats", "heartbeat")
 
     def snapshot(self, topic: Topic, moment: Moment) -> Frame | None:
-        """The whole book, however large."""
+        """The whole book, however large; the last trades, where there are any."""
+        if topic.channel == "market_trades":
+            return _last_trades(moment) if moment.past else None
         if topic.channel != "level2":
             return None
         book = moment.book
@@ -182,6 +185,13 @@ def _trades(moment: Moment) -> list[Frame]:
     text = _message("market_trades", moment.now_us, [{"type": "update", "trades": rows}])
     parts = tuple(trade_frame(moment, trade, "") for trade in moment.trades)
     return [Frame(text, listing.symbol, "trades", "update", rows=len(rows), parts=parts)]
+
+
+def _last_trades(moment: Moment) -> Frame:
+    """The trades that open a subscription: those from before it, under no channel of ours, for nobody missed them."""
+    rows = [_trade_row(moment.listing, trade, time_us) for trade, time_us in reversed([*moment.past][-_LAST_TRADES:])]
+    text = _message("market_trades", moment.now_us, [{"type": "snapshot", "trades": rows}])
+    return Frame(text, moment.listing.symbol, "market_trades", "snapshot", rows=len(rows))
 
 
 def _past_trades(moment: Moment, query: Mapping[str, str]) -> list[dict[str, str]]:

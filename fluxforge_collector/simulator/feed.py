@@ -172,8 +172,8 @@ class MarketFeed:
         for connection in connections:
             if topic in connection.opening:
                 connection.opening.discard(topic)
-                snapshot = wire.snapshot(topic, moment)
-                opened = moment._replace(is_best_changed=True)
+                opened = moment._replace(is_best_changed=True, past=self._past[wire.exchange, topic.market])
+                snapshot = wire.snapshot(topic, opened)
                 for frame in [snapshot] if snapshot else wire.publish(topic, opened):
                     self._delivery.send(wire.exchange, frame, [connection], None)
 

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from aiohttp import ClientResponseError
 from ccxt.base import errors
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,6 +70,8 @@ def test_permanent_errors(error, expected):
         (errors.ExchangeNotAvailable("okx 503"), {"Retry-After": "2"}, 2.0),
         (errors.ExchangeError('coinbase GET https://x 429 {"error":"refused"}'), {"Retry-After": "2"}, 2.0),
         (errors.ExchangeError("coinbase 400"), {"Retry-After": "2"}, 0.0),
+        (ClientResponseError(None, (), status=429), {"Retry-After": "2"}, 2.0),
+        (ClientResponseError(None, (), status=404), {"Retry-After": "2"}, 0.0),
         (errors.RateLimitExceeded("x"), None, 0.0),
         (errors.NetworkError("x"), {"Retry-After": "2"}, 0.0),
     ],

@@ -15,13 +15,16 @@ from fluxforge_collector.exchanges.asked import shards, streams_of, unknown_symb
 from fluxforge_collector.exchanges.coinbase import feed, products
 from fluxforge_collector.exchanges.coinbase.feed import CHANNELS_OPENED, Access, Feed
 from fluxforge_collector.exchanges.coinbase.mapping import EXCHANGE
+from fluxforge_collector.exchanges.coinbase.past_trades import PastTrades
 from fluxforge_collector.exchanges.coinbase.products import Product, doubled, read_products
 from fluxforge_collector.exchanges.coinbase.recorder import CoinbaseRecorder
 from fluxforge_collector.exchanges.coinbase.signing import Sign
+from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.frames import frames_of
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.pace import Pace
 from fluxforge_collector.exchanges.surroundings import Ends, Start
+from fluxforge_collector.exchanges.trade_backfill import TradeBackfill
 from fluxforge_collector.reconnect import Backoff, asked_wait_s
 from fluxforge_collector.records import GapReason
 
@@ -29,6 +32,7 @@ log = structlog.get_logger()
 
 _REST = aiohttp.ClientTimeout(total=30)
 _FRESH_S = 60.0
+_REQUESTS_PER_SECOND = 5.0  # Coinbase takes ten
 
 
 class CoinbaseExchange:
@@ -54,6 +58,7 @@ class CoinbaseExchange:
         self._frames = frames_of(EXCHANGE, settings, settings.credentials, ends)
         self._messages = Pace(settings.messages_per_second)
         self._dials = Pace(settings.messages_per_second / CHANNELS_OPENED)
+        self._requests = Pace(_REQUESTS_PER_SECOND)
         self._recorders: set[CoinbaseRecorder] = set()
         self._products: dict[str, Product] = {}
         self._loaded_s = float("-inf")
@@ -149,9 +154,12 @@ class CoinbaseExchange:
         backoff, loop = Backoff(), asyncio.get_running_loop()
         start = self._start
         mine = {stream.symbol: self._products[stream.symbol] for stream in streams}
-        depth = self._settings.orderbook_depth
+        depth, has_backfill = self._settings.orderbook_depth, self._settings.backfill_trades
+        past = PastTrades(access.http, mine, local=self._local, pace=self._requests, frames=self._frames)
         while True:
-            recorder = CoinbaseRecorder(streams, products=mine, depth=depth, ends=self._ends, start=start)
+            recorder = CoinbaseRecorder(
+                streams, products=mine, depth=depth, ends=self._ends, start=start, has_backfill=has_backfill
+            )
             made = Feed(
                 access,
                 recorder,
@@ -164,9 +172,13 @@ class CoinbaseExchange:
             self._recorders.add(recorder)
             began = loop.time()
             try:
-                await made.run()
-            except Exception as error:  # noqa: BLE001  # a broken feed must not end the others
-                self._log.exception("feed broke", why=f"{type(error).__name__}: {error}"[:200])
+                async with asyncio.TaskGroup() as tasks:
+                    filling = tasks.create_task(TradeBackfill(past, recorder, dialect_of(EXCHANGE).history).run())
+                    await made.run()
+                    filling.cancel()
+            except* Exception as group:  # noqa: BLE001  # a broken feed must not end the others
+                why = "; ".join(f"{type(e).__name__}: {e}"[:200] for e in group.exceptions)
+                self._log.exception("feed broke", why=why)
             else:
                 return
             finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import Any
 
 from fluxforge_collector.exchanges.coinbase.messages import Ticker, Trade
 from fluxforge_collector.exchanges.normalise import Stamp
@@ -31,7 +32,7 @@ def milliseconds(moment: datetime) -> int:
     return age.days * 86_400_000 + age.seconds * 1000 + age.microseconds // 1000
 
 
-def trade_record(trade: Trade, symbol: str, stamp: Stamp, *, backfilled: bool) -> TradeRecord:
+def trade_record(trade: Trade, symbol: str, stamp: Stamp) -> TradeRecord:
     """A record of a trade. Its cost is not sent."""
     return TradeRecord(
         EXCHANGE,
@@ -47,8 +48,13 @@ def trade_record(trade: Trade, symbol: str, stamp: Stamp, *, backfilled: bool) -
         None,
         stamp.seq,
         stamp.conn,
-        backfilled=backfilled,
+        backfilled=False,
     )
+
+
+def in_ccxt_form(trade: Trade) -> dict[str, Any]:
+    """What finds missing trades needs of one, under ccxt's names; `info` is the trade as it came."""
+    return {"id": trade.trade_id, "timestamp": milliseconds(trade.time), "info": trade}
 
 
 def ticker_record(ticker: Ticker, symbol: str, timestamp_ms: int, stamp: Stamp) -> TickerRecord:

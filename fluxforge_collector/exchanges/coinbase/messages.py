@@ -58,6 +58,12 @@ class Trade(msgspec.Struct, gc=False):
     time: datetime
 
 
+class TradesAnswer(msgspec.Struct, gc=False):
+    """The answer to a request for trades, newest first."""
+
+    trades: list[Trade]
+
+
 class TradesEvent(msgspec.Struct, gc=False):
     """Trades, newest first; a snapshot tells of those before the subscription."""
 
@@ -132,6 +138,7 @@ Frame = NumberedFrame | ErrorFrame
 
 # not strict: numbers come as text
 _DATA = msgspec.json.Decoder(BookFrame | TradesFrame | TickerFrame | SubscriptionsFrame, strict=False)
+_PAST = msgspec.json.Decoder(TradesAnswer, strict=False)
 _READ_CHANNELS = frozenset({"l2_data", "market_trades", "ticker", "subscriptions"})
 
 
@@ -157,6 +164,14 @@ def _read_other(data: bytes | str, why_no_data: str) -> Frame:
     except (msgspec.MsgspecError, RecursionError, TypeError) as error:
         raise DataError(str(error)) from None
     raise DataError(why_no_data)
+
+
+def read_trades(body: bytes) -> list[Trade]:
+    """The trades in an answer. Raises: DataError where it is none."""
+    try:
+        return _PAST.decode(body).trades
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise DataError(f"no list of trades: {error}") from None
 
 
 def subscription(channel: str, products: Sequence[str], jwt: str | None) -> str:

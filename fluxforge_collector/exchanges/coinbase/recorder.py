@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import NamedTuple
 
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.exchanges.coinbase.book import OrderBook
-from fluxforge_collector.exchanges.coinbase.mapping import EXCHANGE, milliseconds, ticker_record, trade_record
+from fluxforge_collector.exchanges.coinbase.mapping import (
+    EXCHANGE,
+    in_ccxt_form,
+    milliseconds,
+    ticker_record,
+    trade_record,
+)
 from fluxforge_collector.exchanges.coinbase.messages import (
     BookFrame,
     ControlFrame,
@@ -26,14 +31,15 @@ from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.normalise import Stamp
 from fluxforge_collector.exchanges.streams import UNSOUND
 from fluxforge_collector.exchanges.surroundings import Connection, Ends, Start
+from fluxforge_collector.exchanges.trade_pages import Trade
 from fluxforge_collector.metrics import Outcome
-from fluxforge_collector.records import BookRecord, Channel, GapReason
+from fluxforge_collector.records import BookRecord, Channel, GapReason, TradeRecord
 
 CHANNELS = {Channel.ORDERBOOK: "level2", Channel.TRADES: "market_trades", Channel.TICKER: "ticker"}
 """Coinbase's names of the channels, as they are subscribed to."""
 
 
-_OF_TRADES = (Outcome.TRADES, Outcome.BAD_FRAME, Outcome.DUPLICATE, Outcome.NOT_ASKED)
+_OF_TRADES = (Outcome.TRADES, Outcome.BAD_FRAME, Outcome.DUPLICATE, Outcome.NOT_ASKED, Outcome.PAST)
 
 
 class Break(NamedTuple):
@@ -57,14 +63,20 @@ class CoinbaseRecorder(Connections):
     """Makes the records of one feed: the streams in `asked`, whose symbols are all in `products`."""
 
     def __init__(
-        self, asked: Iterable[Stream], *, products: Mapping[str, Product], depth: int, ends: Ends, start: Start
+        self,
+        asked: Iterable[Stream],
+        *,
+        products: Mapping[str, Product],
+        depth: int,
+        ends: Ends,
+        start: Start,
+        has_backfill: bool = False,
     ) -> None:
-        super().__init__(EXCHANGE, asked, ends=ends, start=start)
+        super().__init__(EXCHANGE, asked, ends=ends, start=start, has_backfill=has_backfill)
         self._depth = depth
         # what was asked for as BTC-USDC comes as BTC-USD
         self._symbols = {product.delivered_id: symbol for symbol, product in products.items()}
         self._symbols |= {product.asked_id: symbol for symbol, product in products.items()}
-        self._newest: dict[str, datetime] = {}
 
     def open(self, url: str, streams: Iterable[Stream]) -> Session:
         """A connection begins that is to bring these streams."""
@@ -155,7 +167,9 @@ class CoinbaseRecorder(Connections):
     def _take_trades(self, session: Session, frame: TradesFrame, capture_us: int, wall_ms: int) -> Outcome:
         found: set[Outcome] = set()
         for event in frame.events:
-            is_past = event.type == "snapshot"
+            if event.type == "snapshot":
+                found.add(Outcome.PAST)
+                continue
             for trade in reversed(event.trades):
                 symbol = self._symbols.get(trade.product_id, "")
                 stream = Stream(Channel.TRADES, symbol)
@@ -163,20 +177,18 @@ class CoinbaseRecorder(Connections):
                     found.add(Outcome.NOT_ASKED)
                 elif self._streams[stream].is_repeated(trade.trade_id):
                     found.add(Outcome.DUPLICATE)
-                elif is_past and not self._is_missed(symbol, trade.time):
-                    found.add(Outcome.NOT_ASKED)
                 else:
                     stamp = Stamp(wall_ms, capture_us, self._ends.next_seq(), session.connection.ordinal)
-                    record = trade_record(trade, symbol, stamp, backfilled=is_past)
+                    record = trade_record(trade, symbol, stamp)
                     is_kept = self._streams.emit(stream, record, capture_us, record.timestamp_ms)
-                    self._newest[symbol] = trade.time
+                    if is_kept and self._streams.missing:
+                        self._streams.note(stream, in_ccxt_form(trade))
                     found.add(Outcome.TRADES if is_kept else Outcome.BAD_FRAME)
         return next((outcome for outcome in _OF_TRADES if outcome in found), Outcome.CONTROL)
 
-    def _is_missed(self, symbol: str, time: datetime) -> bool:
-        """Whether a trade from before the subscription came after those kept: it was missed between connections."""
-        newest = self._newest.get(symbol)
-        return newest is not None and time >= newest
+    def trade_record(self, trade: Trade, symbol: str, stamp: Stamp) -> TradeRecord:
+        """The record of a trade that was fetched again."""
+        return trade_record(trade["info"], symbol, stamp)
 
     def _take_tickers(self, session: Session, frame: TickerFrame, capture_us: int, wall_ms: int) -> Outcome:
         outcome, timestamp_ms = Outcome.NOT_ASKED, milliseconds(frame.timestamp)

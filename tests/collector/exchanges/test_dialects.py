@@ -31,3 +31,17 @@ TRADES = {"channel": "trade", "symbol": "BTC/USD", "snapshot": True}
 )  # fmt: skip
 def test_acknowledgements(exchange, message, answers):
     assert list(dialect_of(exchange).acknowledges(message)) == answers
+
+
+@pytest.mark.parametrize(
+    ("message", "is_past"),
+    [
+        ({"channel": "market_trades", "events": [{"type": "snapshot", "trades": []}]}, True),
+        ({"channel": "market_trades", "events": [{"type": "update", "trades": []}]}, False),
+        ({"channel": "l2_data", "events": [{"type": "snapshot", "updates": []}]}, False),
+        ({"type": "error", "message": "no"}, False),
+        ([], False),
+    ],
+)
+def test_trades_from_before_a_subscription(message, is_past):
+    assert dialect_of("coinbase").is_past(message) is is_past

@@ -45,6 +45,7 @@ def ids(found):
         pytest.param(range(8, 16), [14, 15], "opaque", [11, 12, 13], [], id="all that is not known"),
         pytest.param(range(8, 14), [], "counted", [11, 12, 13], [], id="no trade since"),
         pytest.param(range(8, 150), [145], "opaque", list(range(11, 145)), [], id="all before the first since, whatever the clocks say"),
+        pytest.param(range(8, 150), [], "counted", list(range(11, 150)), [], id="all up to now where none came since, whatever the clocks say"),
         pytest.param(range(8, 11), [], "counted", [], [], id="nothing happened"),
         pytest.param(range(20, 30), [], "counted", [], [Left(START_US, END_US, None)], id="no trade is known by its id"),
         pytest.param(range(13, 17), [16], "counted", [13, 14, 15], [Left(START_US, START_US + 300_000, 2)], id="the first two cannot be had"),

@@ -27,16 +27,25 @@ def of(rows, symbol):
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("venue", ["binanceus", "okx", "coinbase"])
-async def test_trades_during_a_disconnect_are_kept_once_and_leave_no_gap(venue, config, collecting, until, rows):
+@pytest.mark.parametrize(
+    ("source", "venue"),
+    [*(("ccxt", venue) for venue in ("binanceus", "okx", "coinbase", "kraken", "bybit")), ("coinbase", "coinbase")],
+)
+async def test_trades_during_a_disconnect_are_kept_once_and_leave_no_gap(
+    source, venue, config, collecting, until, rows
+):
+    asked = {"symbols": {"trades": SYMBOLS}}
     async with Simulator(SimulatorOptions(seed=41, exchanges=(venue,), instruments=SYMBOLS)) as sim:
-        settings = config(sim, {venue: {"symbols": {"trades": SYMBOLS}}}, **ONE_SEGMENT)
+        through_ccxt = source == "ccxt"
+        settings = config(
+            sim, {venue: asked} if through_ccxt else {}, coinbase=None if through_ccxt else asked, **ONE_SEGMENT
+        )
         async with collecting(settings) as running:
             await lose_trades(sim, venue, running, until)
             await until(lambda: running.tally.backfills[venue, "whole"] == len(SYMBOLS), 60)
             trades = running.tally.records[venue, "trades"]
             await until(lambda: running.tally.records[venue, "trades"] > trades + 4, 60)
-    bronze = rows(settings.root, "trades")
+    bronze = rows(settings.root, "trades", source)
     for symbol in SYMBOLS:
         kept = {int(row["trade_id"]): row for row in of(bronze, symbol)}
         assert len(kept) == len(of(bronze, symbol)), "each trade once"
@@ -53,7 +62,7 @@ async def test_trades_during_a_disconnect_are_kept_once_and_leave_no_gap(venue, 
         for row in lost:
             late_us = row["capture_ts"].timestamp() * 1e6 - row["timestamp"] * 1000
             assert abs(late_us) < HALF_A_SECOND, "each at the time when it would have come"
-    assert rows(settings.root, "gaps") == []
+    assert rows(settings.root, "gaps", source) == []
     assert running.report.gaps == {}
 
 

@@ -13,6 +13,7 @@ import aiohttp
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from support.account import gaps_of
 
 from fluxforge_collector.cli import main
 from fluxforge_collector.clock import SystemClock
@@ -57,7 +58,7 @@ async def test_an_orderly_stop_seals_everything(config, collecting, until, rows)
 @pytest.mark.asyncio
 async def test_a_second_run_says_how_long_nothing_was_collected(config, collecting, until, rows):
     async with Simulator(SimulatorOptions(seed=22, speed=5)) as sim:
-        settings = config(sim, {"okx": {"symbols": SYMBOLS}})
+        settings = config(sim, {"okx": {"symbols": SYMBOLS, "backfill_trades": False}})
         for _ in range(2):
             async with collecting(settings) as running:
                 await until(lambda: running.states("okx") > 10)
@@ -75,6 +76,29 @@ async def test_a_second_run_says_how_long_nothing_was_collected(config, collecti
         if channel == "orderbook":
             books = [row for row in rows(settings.root, "orderbook") if row["symbol"] == symbol]
             assert mine[-1]["gap_end"] == min(row["capture_ts"] for row in books if row["capture_ts"] > again_at)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("venue", ["binanceus", "bybit"])
+async def test_trades_between_two_runs_are_fetched_and_the_gap_of_them_taken_back(
+    venue, config, collecting, until, rows
+):
+    async with Simulator(SimulatorOptions(seed=29, exchanges=(venue,), instruments=SYMBOLS)) as sim:
+        settings = config(sim, {venue: {"symbols": {"trades": SYMBOLS}}})
+        for run in range(2):
+            async with collecting(settings) as running:
+                await until(lambda: running.tally.backfills[venue, "whole"] == run * len(SYMBOLS), 60)  # noqa: B023
+                await until(lambda: all((venue, s, "trades") in running.tally.last_us for s in SYMBOLS), 60)  # noqa: B023
+            stopped_us = sim.current_us
+            await until(lambda: sim.current_us > stopped_us + 3_000_000)  # noqa: B023
+    kept = rows(settings.root, "trades")
+    for symbol in SYMBOLS:
+        mine = [row for row in kept if row["symbol"] == symbol]
+        ids = [int(row["trade_id"]) for row in mine]
+        assert ids == list(range(ids[0], ids[0] + len(ids))), "every trade once, in order of capture"
+        assert any(row["backfilled"] for row in mine)
+    assert rows(settings.root, "gaps")
+    assert not gaps_of(settings.root, "ccxt")
 
 
 @pytest.mark.asyncio

@@ -150,6 +150,21 @@ async def test_every_message_of_a_connection_is_numbered():
 
 
 @pytest.mark.asyncio
+async def test_a_subscription_to_trades_begins_with_those_of_the_past(until):
+    async with raw() as (sim, ws), aiohttp.ClientSession() as session:
+        other = await session.ws_connect(f"{sim.url}/advanced-trade-ws.coinbase.com", max_msg_size=0)
+        await other.send_json(ask("market_trades", "BTC-USD"))
+        await until(lambda: len(sim.truth.frames(channel="trades")) > 3)
+        known = {frame.sequence for frame in sim.truth.frames(channel="trades")}
+        await ws.send_json(ask("market_trades", "BTC-USD"))
+        event = (await read(ws, "market_trades"))["events"][0]
+        ids = [int(trade["trade_id"]) for trade in event["trades"]]
+        assert event["type"] == "snapshot"
+        assert ids == sorted(ids, reverse=True)[:100]
+        assert known <= set(ids)
+
+
+@pytest.mark.asyncio
 async def test_levels_are_deleted_that_were_never_published():
     async with raw() as (_, ws):
         await ws.send_json(ask("level2", "BTC-USD"))

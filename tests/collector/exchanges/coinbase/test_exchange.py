@@ -51,7 +51,7 @@ async def test_every_state_trade_and_ticker_sent_is_kept_once_and_equal(config, 
     assert report.refused == []
     account = report.account["coinbase"]
     assert account["received"] == sum(account.values()) - account["received"]
-    assert account.keys() <= {"received", "states", "trades", "tickers", "control", "after_stop"}
+    assert account.keys() <= {"received", "states", "trades", "tickers", "control", "past", "after_stop"}
 
 
 @pytest.mark.asyncio

@@ -16,7 +16,7 @@ STAMP = Stamp(1_700_000_000_123, 1_700_000_000_120_456, 7, 2)
 )
 def test_the_side_is_turned_from_the_makers_to_the_takers(makers, takers):
     trade = Trade("42", "BTC-USD", 61_700.01, 0.5, makers, datetime(2019, 8, 14, 20, 42, 27, 265_999, UTC))
-    record = trade_record(trade, "BTC/USD", STAMP, backfilled=False)
+    record = trade_record(trade, "BTC/USD", STAMP)
     assert record.side == takers
     assert (record.exchange, record.symbol, record.trade_id) == ("coinbase", "BTC/USD", "42")
     assert (record.price, record.amount, record.cost) == (61_700.01, 0.5, None)

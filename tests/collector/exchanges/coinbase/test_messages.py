@@ -17,6 +17,7 @@ from fluxforge_collector.exchanges.coinbase.messages import (
     TickerFrame,
     TradesFrame,
     read_frame,
+    read_trades,
     subscription,
 )
 
@@ -75,6 +76,12 @@ def test_what_frames_say():
     ticker = read_frame(TICKER).events[0].tickers[0]
     assert (ticker.price, ticker.best_bid, ticker.best_ask_quantity) == ("21932.98", "", "")
     assert read_frame(SUBSCRIPTIONS).events[0].subscriptions["level2"] == ["BTC-USD"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"trades":[{"trade_id":"1"}]}', b'{"trades":' + b"[" * 100_000])
+def test_an_answer_without_trades_is_refused(body):
+    with pytest.raises(DataError, match="no list of trades"):
+        read_trades(body)
 
 
 def test_a_refusal_is_a_value():

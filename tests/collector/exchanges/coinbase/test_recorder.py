@@ -5,14 +5,21 @@ import itertools
 import orjson
 import pytest
 
+from fluxforge_collector.exchanges.coinbase.mapping import in_ccxt_form
+from fluxforge_collector.exchanges.coinbase.messages import read_trades
 from fluxforge_collector.exchanges.coinbase.products import Product
 from fluxforge_collector.exchanges.coinbase.recorder import CoinbaseRecorder
 from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.missing_trades import find
 from fluxforge_collector.exchanges.surroundings import Ends, Start
 from fluxforge_collector.metrics import Tally
 from fluxforge_collector.records import BookRecord, Channel, GapReason, GapRecord, TickerRecord, TradeRecord
 
 TIME = "2023-02-09T20:32:50.714964Z"
+TRADE = (
+    '{"trade_id":"0","product_id":"BTC-USD","price":"10","size":"1","time":"2023-02-09T20:32:50.714964Z",'
+    '"side":"BUY","bid":"","ask":""}'
+)
 STREAMS = [Stream(channel, "BTC/USD") for channel in (Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER)]
 
 
@@ -34,7 +41,7 @@ class HandClock:
 class Bench:
     """A recorder of one symbol on a connection, and what it has handed on."""
 
-    def __init__(self, is_first=True, streams=tuple(STREAMS)):
+    def __init__(self, is_first=True, streams=tuple(STREAMS), has_backfill=False):
         self.clock, self.out, self.tally = HandClock(), [], Tally()
         ends = Ends(self.clock, self.out.append, itertools.count().__next__, itertools.count().__next__, self.tally)
         self.recorder = CoinbaseRecorder(
@@ -43,6 +50,7 @@ class Bench:
             depth=2,
             ends=ends,
             start=Start(self.clock.us, GapReason.SHUTDOWN, is_first=is_first),
+            has_backfill=has_backfill,
         )
         self.streams, self.number = streams, 0
         self.connect()
@@ -172,26 +180,36 @@ def test_trades_come_oldest_first_and_once():
     assert bench.outcomes() == {"trades": 2, "duplicate": 1, "control": 1}
 
 
-def test_trades_from_before_the_first_subscription_are_not_ours():
-    bench = Bench()
-    bench.trades("2", "1", kind="snapshot")
-    bench.trades("3", "2")
-    assert [trade.trade_id for trade in bench.of(TradeRecord)] == ["3"]
-    assert bench.outcomes() == {"not_asked": 1, "trades": 1}
-
-
-def test_trades_missed_between_connections_come_with_the_next_snapshot():
-    bench = Bench()
-    bench.trades("1", time="2023-02-09T20:32:50Z")
+def test_trades_from_before_a_subscription_are_left_to_be_fetched():
+    bench = Bench(has_backfill=True)
+    bench.trades("1")
     bench.recorder.lose(bench.session.connection, GapReason.DISCONNECT, "closed")
     bench.connect()
-    bench.trades("3", "2", "1", kind="snapshot", time="2023-02-09T20:32:51Z")
-    bench.trades("0", kind="snapshot", time="2023-02-09T20:32:49Z")
-    assert [(trade.trade_id, trade.backfilled) for trade in bench.of(TradeRecord)] == [
-        ("1", False),
-        ("2", True),
-        ("3", True),
-    ]
+    bench.trades("3", "2", "1", kind="snapshot")
+    bench.subscribed(market_trades=["BTC-USD"])
+    bench.trades("5")
+    (missing,) = bench.recorder.missing
+    assert (missing.last.trade_id, missing.first) == ("1", 5)
+    assert [trade.trade_id for trade in bench.of(TradeRecord)] == ["1", "5"]
+    assert bench.outcomes() == {"trades": 2, "past": 1, "control": 1}
+    assert bench.of(GapRecord) == []
+
+
+def test_a_trade_fetched_again_is_a_record_like_one_that_came():
+    bench = Bench(has_backfill=True)
+    bench.trades("1", "0")
+    bench.recorder.lose(bench.session.connection, GapReason.DISCONNECT, "closed")
+    bench.connect()
+    bench.subscribed(market_trades=["BTC-USD"])
+    answer = TRADE.replace('"0"', '"1"') + "," + TRADE.replace('"0"', '"2"')
+    fetched = [in_ccxt_form(trade) for trade in read_trades(f'{{"trades":[{answer}]}}'.encode())]
+    (missing,) = bench.recorder.missing
+    bench.recorder.restore(missing, find(missing, fetched, "counted"))
+    came, restored = bench.of(TradeRecord)[1:]
+    assert (came.trade_id, restored.trade_id, restored.backfilled, restored.conn) == ("1", "2", True, -1)
+    apart = {"trade_id": "", "seq": 0, "conn": 0, "backfilled": False, "capture_us": 0, "collected_ms": 0}
+    assert came._replace(**apart) == restored._replace(**apart)
+    assert bench.of(GapRecord) == []
 
 
 def test_what_was_not_asked_for_is_counted():
