@@ -112,6 +112,11 @@ class CcxtExchange:
             streams = streams_of(self._settings)
             self._start = self._ends.write_absence(self._id, streams, self._start, at_us, "no markets")
 
+    @property
+    def unwatched_s(self) -> float:
+        """Seconds for which nobody has looked after the connections of some feed."""
+        return max((r.unwatched_s for shard in self._shards for r in shard.recorders), default=0.0)
+
     def _make(self) -> Any:
         exchange = tapped(self._id)(options_of(self._id, self._settings))
         exchange.frames = self._frames

@@ -24,6 +24,13 @@ from fluxforge_collector.records import Channel
 
 log = structlog.get_logger()
 
+HUNG_S = 120.0
+"""Far longer than any wait that nobody asked for."""
+
+
+class HungError(Exception):
+    """A stream that nobody keeps open any more, so that its feed must be made anew."""
+
 
 @dataclass(frozen=True)
 class Calls:
@@ -46,7 +53,8 @@ class Feed:
     """Keeps `groups` of streams open: each group is one channel's symbols that one plural call may hold.
 
     `refuse` is told once of each stream that can never be had. With `history`, trades are fetched again after a gap.
-    `pace` is that of all feeds of the exchange together.
+    `pace` is that of all feeds of the exchange together. `hung_s` is how long a stream may be on no connection without
+    being asked for.
     """
 
     def __init__(
@@ -59,6 +67,7 @@ class Feed:
         refuse: Callable[[str], None],
         pace: Pace | None = None,
         history: History | None = None,
+        hung_s: float = HUNG_S,
     ) -> None:
         self._exchange = exchange
         self._recorder = recorder
@@ -67,6 +76,8 @@ class Feed:
         self._singly = dialect_of(recorder.exchange).singly
         self._watchdog = Watchdog(recorder, settings)
         self._history = history
+        self._due_s: dict[tuple[Stream, ...], float] = {}
+        self._hung_s = hung_s
         self._pace = pace or Pace(settings.subscriptions_per_second)
         self._log = log.bind(exchange=recorder.exchange)
 
@@ -111,7 +122,7 @@ class Feed:
         loop = asyncio.get_running_loop()
         while True:
             await self._pace.slot()
-            began = loop.time()
+            began = self._due_s[group] = loop.time()
             try:
                 # never with a limit: ccxt would cut the live book to it, which corrupts diff feeds
                 await call(symbols if is_plural else symbols[0])
@@ -124,6 +135,7 @@ class Feed:
             except Exception as failure:  # noqa: BLE001  # an exchange may raise anything, and siblings must live on
                 error = failure
             if is_permanent(error) and self._is_about(error, group):
+                del self._due_s[group]
                 self._give_up(tasks, group, method, error)
                 return
             asked_s = retry_after_s(error, getattr(self._exchange, "last_response_headers", None))
@@ -135,6 +147,7 @@ class Feed:
                 why=f"{type(error).__name__}: {error}"[:200],
                 in_s=round(delay_s, 2),
             )
+            self._due_s[group] = loop.time() + delay_s
             await asyncio.sleep(delay_s)
 
     def _is_about(self, error: Exception, group: tuple[Stream, ...]) -> bool:
@@ -166,9 +179,21 @@ class Feed:
         """Replace connections that bring nothing."""
         while True:
             await asyncio.sleep(self._watchdog.interval_s)
+            self._recorder.mark_watched()
             for client, connection in list(self._exchange.connections.items()):
                 why = self._watchdog.silence(connection)
                 if why is not None:
                     client.on_error(SilenceError(why))
             for stream in self._watchdog.undelivered():
                 self._log.error("asked and not delivered", channel=stream.channel, symbol=stream.symbol)
+            self._check_kept()
+
+    def _check_kept(self) -> None:
+        """Raises: HungError for a stream on no connection that nobody asks for again: its keeper waits in vain."""
+        carried = {stream for connection in self._exchange.connections.values() for stream in connection.streams}
+        now_s = asyncio.get_running_loop().time()
+        for group, due_s in self._due_s.items():
+            for stream in group:
+                quiet_s = min(now_s - due_s, self._recorder.silent_s(stream))
+                if stream not in carried and quiet_s > self._hung_s:
+                    raise HungError(f"nobody has asked for {stream.channel} of {stream.symbol} for {quiet_s:.0f} s")

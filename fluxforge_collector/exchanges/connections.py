@@ -31,6 +31,7 @@ class Connections:
         self.is_stopped = False
         self._ends = ends
         self._addresses: set[str] = set()
+        self._watch_due_s = ends.clock.monotonic()
         self._streams = Streams(exchange, asked, ends=ends, start=start, has_backfill=has_backfill)
 
     def dial(self, url: str) -> Connection:
@@ -124,6 +125,15 @@ class Connections:
     def quiet_s(self, connection: Connection) -> float:
         """Seconds since a connection last brought data."""
         return self._ends.clock.monotonic() - connection.data_s
+
+    def mark_watched(self, for_s: float = 0.0) -> None:
+        """Whoever keeps the connections open has turned, and may take `for_s` seconds until it turns again."""
+        self._watch_due_s = self._ends.clock.monotonic() + for_s
+
+    @property
+    def unwatched_s(self) -> float:
+        """Seconds for which whoever keeps the connections open is overdue."""
+        return self._ends.clock.monotonic() - self._watch_due_s
 
     def redirect(self, ends: Ends) -> None:
         """Hand everything to other ends from now on."""

@@ -61,7 +61,10 @@ class _Frame:
 
 
 class Recorder(Connections):
-    """Makes the records of one feed: the streams in `asked`, whose symbols are all in `markets`."""
+    """Makes the records of one feed: the streams in `asked`, whose symbols are all in `markets`.
+
+    `uninvited` are symbols that came without being asked for: whoever keeps anything of them is to let go of it.
+    """
 
     def __init__(
         self,
@@ -83,6 +86,7 @@ class Recorder(Connections):
         for symbol, market in markets.items():
             self._symbols.setdefault(market.market_id, []).append(symbol)
         self._frame: _Frame | None = None
+        self.uninvited: set[str] = set()
 
     def dial(self, url: str) -> Connection:
         """A connection begins, with a judge of its own."""
@@ -287,6 +291,7 @@ class Recorder(Connections):
             alias = symbol.removesuffix(delivered) + asked
             if symbol.endswith(delivered) and Stream(channel, alias) in self._streams:
                 return alias
+        self.uninvited.add(symbol)
         self._reject(Outcome.NOT_ASKED)
         return None
 

@@ -83,6 +83,7 @@ class Tap:
     is_full_diff: bool
     orderbooks: dict[str, Any]
     trades: dict[str, Any]
+    tickers: dict[str, Any]
     clients: dict[str, Any] | None
 
     def record_with(self, recorder: Recorder, *, is_full_diff: bool) -> None:
@@ -121,9 +122,10 @@ class Tap:
                 client.on_error(UntrustedError(distrust))
 
         def tapped_resolve(result: Any, message_hash: Any = None) -> Any:
-            if self._take(connection, result, str(message_hash)):
-                return result
-            return resolve(result, message_hash)
+            is_taken = self._take(connection, result, str(message_hash))
+            if recorder.uninvited:
+                self._let_go(recorder.uninvited)
+            return result if is_taken else resolve(result, message_hash)
 
         client.handle_text_or_binary_message = tapped_handle
         client.resolve = tapped_resolve
@@ -164,6 +166,13 @@ class Tap:
         else:
             return False
         return True
+
+    def _let_go(self, symbols: set[str]) -> None:
+        """Keep nothing of symbols that nobody asked for: an exchange could name any number of them."""
+        for symbol in symbols:
+            for cache in (self.orderbooks, self.trades, self.tickers):
+                cache.pop(symbol, None)
+        symbols.clear()
 
     def _cut(self, book: Any) -> None:
         """Cut ccxt's live book where the feed ends: below a fixed depth the exchange no longer says what changes."""

@@ -7,7 +7,7 @@ and new subscriptions, is not decided here.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any, NamedTuple, Protocol
 
 from fluxforge_collector.records import GapReason
@@ -22,6 +22,7 @@ from fluxforge_collector.sequence.updates import Reader, Update, Verdict, compar
 
 _KRAKEN_DEPTH = 10
 _OKX_DEPTH = 400
+_MOST_MARKETS = 10_000
 
 
 class Finding(NamedTuple):
@@ -43,6 +44,12 @@ class Judge(Protocol):
         """
 
 
+def _check_number(markets: Sized) -> None:
+    """Raises: ValueError for more markets than anybody asks of one connection."""
+    if len(markets) > _MOST_MARKETS:
+        raise ValueError(f"more than {_MOST_MARKETS} markets on one connection")
+
+
 class SequenceJudge:
     """Compares the ids that `read` finds with the last ones of the same market."""
 
@@ -60,6 +67,7 @@ class SequenceJudge:
         verdict = compare(last, update)
         if verdict is not Verdict.REPEATS:
             self._last[update.market] = update.last
+            _check_number(self._last)
         detail = f"update after {update.previous} follows {last}" if verdict is Verdict.BREAKS else ""
         return Finding(update, verdict, detail=detail)
 
@@ -92,6 +100,7 @@ class OkxJudge:
             return ""
         if is_snapshot:
             self._books[market] = TextBook(_OKX_DEPTH, okx_form)
+            _check_number(self._books)
         book = self._books.get(market)
         if book is None:
             return ""
@@ -131,6 +140,7 @@ class KrakenJudge:
         update = Update(market, None, None)
         if is_snapshot:
             self._books[market] = TextBook(self._depths.get(market, _KRAKEN_DEPTH), kraken_form)
+            _check_number(self._books)
         elif self._texts.get(market) == text:
             # there are no ids to tell it by; two updates of the same microsecond never have the same changes
             return Finding(update, Verdict.REPEATS)

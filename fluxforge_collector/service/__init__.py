@@ -150,7 +150,7 @@ class _Collector:
             self._clock,
             self._tally,
             whys_stopped=lambda: [why for source in self._sources if (why := source.why_stopped)],
-            quiet_s=lambda: max(source.quiet_s for source in self._sources),
+            quiet_s=lambda: {name: s for source in self._sources for name, s in source.quiet_s().items()},
         )
 
 

@@ -29,7 +29,7 @@ class Heart:
     """Beats until cancelled, then once more to say that the end was in order.
 
     `asked` are the streams of each source: exchange, symbol, channel. `whys_stopped` says why writers do not write,
-    nothing where they do; `quiet_s` is how long the writer that has not moved for longest has stood still.
+    nothing where they do; `quiet_s` is how long what must move has stood still, by what to call it.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Heart:
         tally: Tally,
         *,
         whys_stopped: Callable[[], list[str]],
-        quiet_s: Callable[[], float],
+        quiet_s: Callable[[], Mapping[str, float]],
     ) -> None:
         self._config = config
         self._asked = {SourcePaths(config.root, source): streams for source, streams in asked.items()}
@@ -55,9 +55,8 @@ class Heart:
             tally.asked_us |= dict.fromkeys(streams, clock.capture_us())
 
     def why_not_alive(self) -> list[str]:
-        """Why only a restart can help: a writer that stands still, though no disk has refused."""
-        quiet_s = self._quiet_s()
-        return [f"the writer has not moved for {quiet_s:.0f} s"] if quiet_s > _STUCK_S else []
+        """Why only a restart can help: a writer that stands still though no disk has refused, connections unwatched."""
+        return [f"{what} has not moved for {s:.0f} s" for what, s in self._quiet_s().items() if s > _STUCK_S]
 
     def why_not_ready(self) -> list[str]:
         """Why what comes in would not be kept, or whether anything comes in at all; empty where all is well."""

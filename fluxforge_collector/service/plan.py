@@ -27,6 +27,10 @@ class Exchange(Protocol):
     async def run(self) -> None:
         """Collect until cancelled; returns only where nothing can be collected at all."""
 
+    @property
+    def unwatched_s(self) -> float:
+        """Seconds for which nobody has looked after the connections of some feed."""
+
     def checkpoint(self, at_us: int) -> None:
         """Write what is missing up to an instant, capture time, although it is missing still."""
 

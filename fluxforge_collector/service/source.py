@@ -143,10 +143,13 @@ class Source:
         full = f"the queue of {self.name} is full" if self._queue.is_full else None
         return self.why_failed or self._writing.why_stopped or full
 
-    @property
-    def quiet_s(self) -> float:
-        """Seconds since its writer last moved; 0 once it has nothing to write any more."""
-        return self._writing.quiet_s if self._is_open else 0.0
+    def quiet_s(self) -> dict[str, float]:
+        """Seconds for which what must move has stood still; nothing once there is nothing to write any more."""
+        if not self._is_open:
+            return {}
+        exchanges = zip(self._plan.streams, self._exchanges, strict=True)
+        watched = {f"the watch over {name}": exchange.unwatched_s for name, exchange in exchanges}
+        return {f"the writer of {self.name}": self._writing.quiet_s, **watched}
 
     async def _feed(self) -> None:
         """Run every exchange. Raises: FeedError once none of them has anything left to collect."""

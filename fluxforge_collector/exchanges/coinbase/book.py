@@ -60,6 +60,10 @@ class BookSide:
         return self._top
 
 
+MOST_LEVELS = 400_000
+"""Levels a side, ten times those of the largest book known: beyond, they are sent to fill our memory."""
+
+
 class OrderBook:
     """A book that begins with a snapshot; only its best `depth` levels a side are asked for."""
 
@@ -83,3 +87,8 @@ class OrderBook:
         bids, asks = self.bids.put, self.asks.put
         for level in levels:
             (bids if level.side == "bid" else asks)(level.price_level, level.new_quantity)
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether it holds more levels than any market has."""
+        return len(self.bids) > MOST_LEVELS or len(self.asks) > MOST_LEVELS

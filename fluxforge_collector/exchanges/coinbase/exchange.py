@@ -87,6 +87,11 @@ class CoinbaseExchange:
             streams = streams_of(self._settings)
             self._start = self._ends.write_absence(EXCHANGE, streams, self._start, at_us, "no products")
 
+    @property
+    def unwatched_s(self) -> float:
+        """Seconds for which nobody has looked after the connections of some feed."""
+        return max((recorder.unwatched_s for recorder in self._recorders), default=0.0)
+
     async def _load(self, http: aiohttp.ClientSession) -> None:
         """Load the list of products, however often it takes."""
         backoff = Backoff()
@@ -112,8 +117,6 @@ class CoinbaseExchange:
             if self._frames is not None:
                 self._frames.answered(url, answer.status, body.decode())
             listed = read_products(body)
-        if not listed:
-            raise DataError("the list of products is empty")
         self._loaded_s = asyncio.get_running_loop().time()
         return listed
 

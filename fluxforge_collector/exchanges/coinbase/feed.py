@@ -30,6 +30,7 @@ CHANNELS_OPENED = 1 + len(CHANNELS)
 """Messages that open a connection: heartbeats, which keep it, and one for each channel."""
 
 _CONNECT_S = 10.0
+_LISTING_S = 600.0  # in which all feeds, one after the other, may ask in vain what is listed
 _LARGEST_FRAME = 64 << 20  # the book of BTC-USD alone is 5 MB
 _CLOSING = aiohttp.ClientWSTimeout(ws_close=0.5)
 
@@ -92,6 +93,7 @@ class Feed:
                 began = loop.time()
                 broken, asked_s = await self._connect()
                 delay_s = backoff.next_delay_s(healthy_s=loop.time() - began, retry_after_s=asked_s)
+                self._recorder.mark_watched(delay_s + _LISTING_S)
                 self._log.warning(
                     "reconnecting", symbols=len(self._streams), why=broken.detail[:200], in_s=round(delay_s, 2)
                 )
@@ -183,6 +185,7 @@ class Feed:
             await socket.send_str(text)
         while True:
             await asyncio.sleep(self._watchdog.interval_s)
+            self._recorder.mark_watched()
             why = self._watchdog.silence(session.connection) or self._why_late(session)
             if why is not None:
                 return Break(GapReason.STALE, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -27,21 +28,24 @@ class _Listed(msgspec.Struct):
 
 
 class _Listing(msgspec.Struct):
-    products: list[_Listed]
+    products: list[msgspec.Raw]
 
 
 def read_products(body: bytes) -> dict[str, Product]:
-    """Products by symbol. Raises: DataError where the answer is no list of products."""
+    """Products by symbol; one that is not whole is left out. Raises: DataError where the answer is no list of them."""
     try:
         listing = msgspec.json.decode(body, type=_Listing)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise DataError(f"no list of products: {error}") from None
-    return {
-        f"{listed.base_currency_id}/{listed.quote_currency_id}": Product(
-            listed.product_id, listed.alias or listed.product_id
-        )
-        for listed in listing.products
-    }
+    products: dict[str, Product] = {}
+    for raw in listing.products:
+        with suppress(msgspec.MsgspecError, RecursionError):
+            listed = msgspec.json.decode(raw, type=_Listed)
+            symbol = f"{listed.base_currency_id}/{listed.quote_currency_id}"
+            products[symbol] = Product(listed.product_id, listed.alias or listed.product_id)
+    if not products:
+        raise DataError("no list of products: none of them is whole")
+    return products
 
 
 def doubled(symbols: Iterable[str], products: Mapping[str, Product]) -> dict[str, str]:

@@ -147,6 +147,8 @@ class CoinbaseRecorder(Connections):
                 continue
             else:
                 book.apply(event.updates)
+            if book.is_too_large:
+                raise DataError(f"{symbol}: more levels than any market has")
             record = BookRecord(
                 EXCHANGE,
                 symbol,

@@ -8,7 +8,7 @@ from ccxt.base.errors import BadSymbol, NetworkError
 
 from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.config.model import Exchange
-from fluxforge_collector.exchanges.ccxt_feed import Feed
+from fluxforge_collector.exchanges.ccxt_feed import Feed, HungError
 from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.recorder import Recorder
@@ -63,7 +63,7 @@ class Failed:
         self.errors.append(str(error))
 
 
-def feed_of(exchange, streams=(A, B), clock=None, **settings):
+def feed_of(exchange, streams=(A, B), clock=None, hung_s=120.0, **settings):
     refused, clock = [], clock or SystemClock()
     ends = Ends(clock, lambda _: None, itertools.count().__next__, itertools.count().__next__, Tally())
     recorder = Recorder(
@@ -76,7 +76,8 @@ def feed_of(exchange, streams=(A, B), clock=None, **settings):
         start=Start(0, GapReason.DISCONNECT, is_first=True),
     )
     config = Exchange.model_validate({"symbols": [s.symbol for s in streams], **settings})
-    return Feed(exchange, recorder, [streams], settings=config, refuse=refused.append), recorder, refused
+    feed = Feed(exchange, recorder, [streams], settings=config, refuse=refused.append, hung_s=hung_s)
+    return feed, recorder, refused
 
 
 async def stop(task):
@@ -167,4 +168,32 @@ async def test_a_book_that_stays_away_is_named(until):
     connection.data_s = clock.seconds
     await until(lambda: client.errors)
     assert client.errors[0].startswith("no order book of ")
+    await stop(task)
+
+
+@pytest.mark.asyncio
+async def test_a_stream_on_no_connection_that_nobody_asks_for_again_breaks_its_feed(until):
+    exchange = Script(NetworkError("x"))
+    feed, recorder, _ = feed_of(exchange, silence_seconds=0.04, hung_s=0.3)
+    connection = recorder.dial("ws://x")
+    recorder.carry(connection, [A, B])
+    exchange.connections = {Failed(): connection}
+    task = asyncio.create_task(feed.run())
+    await until(lambda: len(exchange.asked) == 2 and recorder.silent_s(A) > 0.5)
+    assert not task.done()
+    exchange.connections = {}
+    with pytest.raises(ExceptionGroup) as broken:
+        await task
+    assert broken.group_contains(HungError, match="nobody has asked for orderbook of A/USDT for")
+    assert exchange.is_closed
+
+
+@pytest.mark.asyncio
+async def test_a_feed_whose_watch_turns_is_looked_after(until):
+    clock = Turned()
+    feed, recorder, _ = feed_of(Script(), clock=clock, silence_seconds=0.04)
+    clock.seconds += 200
+    assert recorder.unwatched_s == 200
+    task = asyncio.create_task(feed.run())
+    await until(lambda: recorder.unwatched_s == 0)
     await stop(task)

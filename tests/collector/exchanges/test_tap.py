@@ -180,3 +180,19 @@ async def test_a_book_fetched_for_a_lost_connection_never_overwrites_that_of_the
     assert [record.nonce for record in out if isinstance(record, BookRecord)] == [11]
     assert made.orderbooks["BTC/USDT"]["nonce"] == 11
     assert answers.qsize() == 1
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_kept_of_what_nobody_asked_for(exchange, out):
+    client = exchange.client("ws://x")
+    for number in range(1000):
+        symbol = f"X{number}/USDT"
+        book = exchange.orderbooks[symbol] = OrderBook({"symbol": symbol, "bids": [[1.0, 1.0]], "asks": [[2.0, 1.0]]})
+        client.resolve(book, f"books:{symbol}")
+        cache = exchange.trades[symbol] = ArrayCache(10)
+        cache.append({**trade(number), "symbol": symbol})
+        client.resolve(cache, f"trades:{symbol}")
+        ticker = exchange.tickers[symbol] = {"symbol": symbol, "bid": 1.0, "last": 1.0}
+        client.resolve(ticker, f"tickers:{symbol}")
+    assert out == []
+    assert exchange.orderbooks == exchange.trades == exchange.tickers == {}

@@ -28,6 +28,21 @@ def test_a_judge_remembers_the_last_of_each_market():
     assert verdicts(judge, *messages) == [follows] * 4 + [breaks, follows, repeats]
 
 
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        (judge_of("binanceus"), lambda n: {"e": "depthUpdate", "s": f"X{n}", "U": 1, "u": 2, "b": [], "a": []}),
+        (judge_of("okx"), lambda n: {"arg": {"channel": "books", "instId": f"X{n}"}, "action": "snapshot", "data": [{"bids": [], "asks": [], "checksum": 7}]}),
+    ],
+    ids=["by ids", "by checksums"],
+)  # fmt: skip
+def test_markets_without_end_are_refused(judge, message):
+    for number in range(10_000):
+        judge.look(message(number), b"")
+    with pytest.raises(ValueError, match="more than 10000 markets on one connection"):
+        judge.look(message(10_000), b"")
+
+
 def test_control_frames_count_too():
     judge = SequenceJudge(read_coinbase)
     messages = [

@@ -18,7 +18,7 @@ class Writers:
     """Writers as a heart hears of them."""
 
     def __init__(self):
-        self.why, self.quiet_s = [], 0.0
+        self.why, self.quiet_s = [], {"the writer of ccxt": 0.0, "the watch over okx": 3.0}
 
     def whys(self):
         return list(self.why)
@@ -60,10 +60,11 @@ def test_ready_needs_a_record_a_writer_that_writes_and_room_in_the_queue(heart, 
     assert heart.why_not_ready() == ["cannot flush: No space left on device", "the queue is full"]
 
 
-def test_alive_unless_the_writer_stands_still(heart, writers):
+@pytest.mark.parametrize("what", ["the writer of ccxt", "the watch over okx"])
+def test_alive_unless_what_must_move_stands_still(what, heart, writers):
     assert heart.why_not_alive() == []
-    writers.quiet_s = 200.0
-    assert heart.why_not_alive() == ["the writer has not moved for 200 s"]
+    writers.quiet_s[what] = 200.0
+    assert heart.why_not_alive() == [f"{what} has not moved for 200 s"]
 
 
 @pytest.mark.asyncio

@@ -25,6 +25,18 @@ def test_an_alias_comes_under_the_name_of_its_twin():
     }
 
 
+def test_a_product_that_is_not_whole_hides_none_of_the_others():
+    broken = [
+        {},
+        1,
+        None,
+        {"product_id": "X"},
+        {"product_id": ["X"], "base_currency_id": "X", "quote_currency_id": "Y"},
+    ]
+    body = json.dumps({"products": [*broken, *LISTED["products"]]}).encode()
+    assert read_products(body) == read_products(json.dumps(LISTED).encode())
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
@@ -39,7 +51,9 @@ def test_one_of_two_names_of_the_same_data_is_doubled(asked, expected):
     assert doubled(asked, read_products(json.dumps(LISTED).encode())) == expected
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"products": 1}', b'{"products": [{"product_id": "X"}]}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b'{"products": 1}', b'{"products": [{"product_id": "X"}]}', b'{"products": []}']
+)
 def test_another_answer_is_refused(body):
     with pytest.raises(DataError, match="no list of products"):
         read_products(body)

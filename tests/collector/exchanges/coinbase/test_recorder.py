@@ -5,8 +5,9 @@ import itertools
 import orjson
 import pytest
 
+from fluxforge_collector.exchanges.coinbase.book import MOST_LEVELS
 from fluxforge_collector.exchanges.coinbase.mapping import in_ccxt_form
-from fluxforge_collector.exchanges.coinbase.messages import read_trades
+from fluxforge_collector.exchanges.coinbase.messages import Level, read_trades
 from fluxforge_collector.exchanges.coinbase.products import Product
 from fluxforge_collector.exchanges.coinbase.recorder import CoinbaseRecorder
 from fluxforge_collector.exchanges.gaps import Stream
@@ -218,6 +219,15 @@ def test_what_was_not_asked_for_is_counted():
     bench.book("snapshot", ("bid", 9, 1), product="../../etc")
     assert bench.outcomes() == {"not_asked": 2}
     assert bench.out == []
+
+
+def test_a_book_that_grows_without_end_condemns_its_connection():
+    bench = Bench()
+    bench.book("snapshot", ("bid", 9, 1))
+    bench.session.books["BTC/USD"].begin(Level("offer", 10.0 + n, 1.0) for n in range(MOST_LEVELS))
+    assert bench.book("update", ("bid", 9, 2)) is None
+    broken = bench.book("update", ("offer", 9.5, 2))
+    assert broken == (GapReason.BAD_FRAME, "DataError: BTC/USD: more levels than any market has", False)
 
 
 def test_books_that_did_not_come_are_named():
