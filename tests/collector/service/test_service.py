@@ -88,7 +88,7 @@ async def test_trades_between_two_runs_are_fetched_and_the_gap_of_them_taken_bac
         for run in range(2):
             async with collecting(settings) as running:
                 await until(lambda: running.tally.backfills[venue, "whole"] == run * len(SYMBOLS), 60)  # noqa: B023
-                await until(lambda: all((venue, s, "trades") in running.tally.last_us for s in SYMBOLS), 60)  # noqa: B023
+                await until(lambda: all((venue, s, "trades") in running.tally.last_us for s in SYMBOLS), 60)
             stopped_us = sim.current_us
             await until(lambda: sim.current_us > stopped_us + 3_000_000)  # noqa: B023
     kept = rows(settings.root, "trades")
