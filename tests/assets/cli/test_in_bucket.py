@@ -33,18 +33,44 @@ def near(tmp_path_factory):
     return made
 
 
-@pytest.fixture
-def far(near, s3_server, tmp_path, monkeypatch):
-    """A copy of it in a bucket, where the environment says the lake is."""
-    made = bucket_lake(s3_server, tmp_path)
+def copied(near, server, folder):
+    made = bucket_lake(server, folder)
     sync(LocalStore(near.root), made.root.store, wanted=Filter())
-    monkeypatch.chdir(tmp_path)
-    for name, value in (
-        ("LAKE__ROOT", str(made.root)), ("LAKE__WORK", str(made.local)), ("STORAGE__ENDPOINT", s3_server.endpoint),
-        ("STORAGE__ACCESS_KEY", "test:tester"), ("STORAGE__SECRET_KEY", "testing"), ("STORAGE__REGION", "us-east-1"),
-    ):  # fmt: skip
-        monkeypatch.setenv(f"FLUXFORGE__{name}", value)
     return made
+
+
+@pytest.fixture(scope="module")
+def shared(near, s3_server, tmp_path_factory):
+    """A copy of it in a bucket, for whoever only reads."""
+    return copied(near, s3_server, tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def named(s3_server, tmp_path, monkeypatch):
+    """Lets the environment say where the lake is."""
+
+    def name(lake):
+        monkeypatch.chdir(tmp_path)
+        for key, value in (
+            ("LAKE__ROOT", str(lake.root)), ("LAKE__WORK", str(lake.local)), ("STORAGE__ENDPOINT", s3_server.endpoint),
+            ("STORAGE__ACCESS_KEY", "test:tester"), ("STORAGE__SECRET_KEY", "testing"), ("STORAGE__REGION", "us-east-1"),
+        ):  # fmt: skip
+            monkeypatch.setenv(f"FLUXFORGE__{key}", value)
+        return lake
+
+    return name
+
+
+@pytest.fixture
+def far(shared, named):
+    """The copy that all share."""
+    return named(shared)
+
+
+@pytest.fixture
+def own(near, named, s3_server, tmp_path):
+    """A copy that may be changed."""
+    return named(copied(near, s3_server, tmp_path))
 
 
 @pytest.fixture
@@ -77,14 +103,14 @@ def test_a_file_in_a_bucket_is_a_path_too(far, typed):
     assert (code, out.count("\n")) == (0, 4), err
 
 
-def test_files_that_a_replacement_hides_are_not_read(far, typed):
+def test_files_that_a_replacement_hides_are_not_read(own, typed):
     """Read side by side, old and new, every row would be there twice."""
-    asked = ("query", far.root / "processed/ccxt/orderbook/hf", "--format", "csv")
+    asked = ("query", own.root / "processed/ccxt/orderbook/hf", "--format", "csv")
     before = typed(*asked)
-    part = files_below(far, SILVER)[-1]
+    part = files_below(own, SILVER)[-1]
     name, new = part.rpartition("/")[2], "part-1-2-0123456789ab.parquet"
-    write(far.root / SILVER / new, (far.root / part).read_bytes())
-    write(far.root / SILVER / NOTE, f'{{"token": "t", "new": ["{new}"], "old": ["{name}"], "is_done": false}}'.encode())
+    write(own.root / SILVER / new, (own.root / part).read_bytes())
+    write(own.root / SILVER / NOTE, f'{{"token": "t", "new": ["{new}"], "old": ["{name}"], "is_done": false}}'.encode())
     assert typed(*asked) == before
 
 
@@ -94,13 +120,13 @@ def test_a_picture_of_what_is_in_a_bucket(far, typed, tmp_path):
     assert (tmp_path / "mid.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_ndjson_segments_of_a_bucket_become_parquet(far, near, typed):
-    land(far, "ccxt")
+def test_ndjson_segments_of_a_bucket_become_parquet(own, typed):
+    land(own, "ccxt")
     asked = ("query", "bronze/trades", "--format", "csv", "--columns", "capture_ts,seq,price,amount")
     rows = typed(*asked)
     code, out, err = typed("convert")
     assert (code, "2 segments" in out) == (0, True), err
-    assert not [name for name in files_below(far, "raw") if name.endswith(".ndjson.zst")]
+    assert not [name for name in files_below(own, "raw") if name.endswith(".ndjson.zst")]
     assert typed(*asked) == rows
     assert typed("convert")[1].startswith("nothing to convert")
     assert typed("repair")[1].startswith("nothing is wrong")

@@ -155,6 +155,7 @@ def test_the_command_replays_both_runs_and_finds_them_the_same(recorded, capsys,
     assert "is not empty" in err
 
 
+@pytest.mark.slow
 def test_a_recording_in_a_bucket_is_replayed(recorded, capsys, tmp_path, s3_server, monkeypatch):
     made, file = recorded
     prefix = secrets.token_hex(4)
