@@ -26,8 +26,9 @@ class WorkerLauncher(CeleryRunLauncher):
         if task.state != "STARTED" or not isinstance(known, dict) or "hostname" not in known:
             return super().check_run_worker_health(run)
         worker = known["hostname"]
-        answers = self.celery.control.inspect([worker], timeout=ANSWER_SECONDS).active() or {}
-        if any(active["id"] == task_id for active in answers.get(worker, ())):
+        # what it holds, not what it is at: its slot may have begun a moment before the worker hears of that
+        answers = self.celery.control.inspect([worker], timeout=ANSWER_SECONDS).query_task(task_id) or {}
+        if task_id in answers.get(worker, {}):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         if task.state != "STARTED":  # it ended meanwhile
             return super().check_run_worker_health(run)

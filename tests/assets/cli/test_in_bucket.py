@@ -97,6 +97,26 @@ def test_a_path_in_a_bucket_answers_as_on_a_disk(far, near, typed, where):
     assert typed("query", far.root / where, *asked) == here
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["coverage", "--json"], ["compact", "--dry-run"], ["convert", "--dry-run"], ["repair"],
+        ["retention"], ["prune", "--instrument", "binanceus:BTC-USDT"], ["backfill", "--all"],
+        ["query", "silver/orderbook", "--dense", "--columns", "ts,mid", "--format", "csv"],
+        ["query", "gold/bars", "--sql", "select count(*) as bars from data", "--format", "csv"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:3]),
+)  # fmt: skip
+def test_a_command_answers_of_a_bucket_as_of_a_disk(far, near, typed, monkeypatch, arguments):
+    monkeypatch.setenv("FLUXFORGE__RETENTION__KEEP_SILVER_DAYS", "1")
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    there = typed(*arguments)
+    monkeypatch.setenv("FLUXFORGE__LAKE__ROOT", str(near.root))
+    assert typed(*arguments) == there
+    assert there[0] in {0, 1}, there[2]
+    assert len(there[1]) > 0
+
+
 def test_a_file_in_a_bucket_is_a_path_too(far, typed):
     part = files_below(far, SILVER)[-1]
     code, out, err = typed("query", far.root / part, "--columns", "ts,mid", "--limit", "3", "--format", "csv")

@@ -22,7 +22,9 @@ class Broker:
 
     @property
     def control(self):
-        return SimpleNamespace(inspect=lambda _workers, timeout: SimpleNamespace(active=lambda: self._answers))
+        return SimpleNamespace(
+            inspect=lambda _workers, timeout: SimpleNamespace(query_task=lambda _task: self._answers)
+        )
 
     def AsyncResult(self, _task):  # noqa: N802  Celery's name
         broker = self
@@ -46,11 +48,11 @@ def told(broker):
 @pytest.mark.parametrize(
     ("broker", "status", "words"),
     [
-        pytest.param(Broker(["STARTED"], answers={"a@one": [{"id": "t1"}]}), WorkerStatus.RUNNING, None, id="at_work"),
+        pytest.param(Broker(["STARTED"], answers={"a@one": {"t1": ["active", {}]}}), WorkerStatus.RUNNING, None, id="at_work"),
+        pytest.param(Broker(["STARTED"], answers={"a@one": {"t1": ["reserved", {}]}}), WorkerStatus.RUNNING, None, id="just_begun"),
         pytest.param(Broker(["STARTED"]), WorkerStatus.FAILED, "a@one does not answer", id="silent"),
-        pytest.param(Broker(["STARTED"], answers={"a@one": []}), WorkerStatus.FAILED, "started again", id="new_under_its_name"),
-        pytest.param(Broker(["STARTED"], answers={"a@one": [{"id": "t2"}]}), WorkerStatus.FAILED, "started again", id="at_another_run"),
-        pytest.param(Broker(["STARTED", "SUCCESS"], answers={"a@one": []}), WorkerStatus.SUCCESS, None, id="ended_meanwhile"),
+        pytest.param(Broker(["STARTED"], answers={"a@one": {}}), WorkerStatus.FAILED, "started again", id="new_under_its_name"),
+        pytest.param(Broker(["STARTED", "SUCCESS"], answers={"a@one": {}}), WorkerStatus.SUCCESS, None, id="ended_meanwhile"),
         pytest.param(Broker(["SUCCESS"], info=0), WorkerStatus.SUCCESS, None, id="ended"),
         pytest.param(Broker(["FAILURE"], info=RuntimeError()), WorkerStatus.FAILED, "task failed", id="slot_killed"),
         pytest.param(Broker(["STARTED"], info=None), WorkerStatus.RUNNING, None, id="nobody_named"),
