@@ -102,7 +102,6 @@ def test_a_path_in_a_bucket_answers_as_on_a_disk(far, near, typed, where):
     [
         ["coverage", "--json"], ["compact", "--dry-run"], ["convert", "--dry-run"], ["repair"],
         ["retention"], ["prune", "--instrument", "binanceus:BTC-USDT"], ["backfill", "--all"],
-        ["query", "silver/orderbook", "--dense", "--columns", "ts,mid", "--format", "csv"],
         ["query", "gold/bars", "--sql", "select count(*) as bars from data", "--format", "csv"],
     ],
     ids=lambda arguments: " ".join(arguments[:3]),
