@@ -10,7 +10,7 @@ from support.values import FIELD, FLOAT, maybe
 from fluxforge_collector.config.model import Ingestion
 from fluxforge_collector.records import BookRecord, Channel, GapRecord, TickerRecord, TradeRecord
 from fluxforge_collector.schemas import BRONZE
-from fluxforge_collector.segments.columns import _FIELDS, RECORDS, Columns, journal_schema
+from fluxforge_collector.segments.columns import FIELDS, RECORDS, Columns, journal_schema
 from fluxforge_collector.segments.journal import Journal, JournalReader
 from fluxforge_collector.segments.seal import ROW_GROUP_ROWS, seal_channel
 
@@ -22,7 +22,7 @@ def _records(kind):
 
 def _row(record):
     """What a reader should see of a record: the obvious twin of columns, journal and file."""
-    columns = {field: column for column, field in _FIELDS.items()}
+    columns = {field: column for column, field in FIELDS.items()}
     row = {
         columns.get(field, field): str(value) if field == "reason" else value
         for field, value in record._asdict().items()
