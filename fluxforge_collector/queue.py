@@ -66,7 +66,7 @@ class RecordQueue:
             channel: deque()
             for channel in (Channel.TRADES, Channel.ORDERBOOK, Channel.TICKER, Channel.FRAMES, Channel.GAPS)
         }
-        self._newest: dict[Key, _Slot] = {}
+        self._newest: dict[Channel, dict[tuple[str, str], _Slot]] = {channel: {} for channel in self._waiting}
         self._losses: dict[Key, _Loss] = {}
         self._records = 0
         self._bytes = 0
@@ -83,17 +83,13 @@ class RecordQueue:
 
     def put(self, record: Record) -> None:
         """Take a record, never waiting; where the queue is full, something is given up and counted."""
-        channel = _channel(record)
-        slot = _Slot(record, _size(record))
-        if channel is not Channel.GAPS and not self._give_up(Channel.FRAMES, slot.size):
-            if self._replace(channel, slot):
-                return
-            if not self._make_room(channel, slot.size):
-                self._lose(channel, record)
-                return
+        channel, size = _CHANNELS[type(record)], _size(record)
+        slot = _Slot(record, size)
+        if self._is_too_much(size) and channel is not Channel.GAPS and not self._has_place(channel, slot):
+            return
         self._waiting[channel].append(slot)
-        self._newest[_key(channel, record)] = slot
-        self._add(1, slot.size)
+        self._newest[channel][record.exchange, record.symbol] = slot
+        self._add(1, size)
         if self._records >= self._wake_at:
             self._ready.set()
 
@@ -112,8 +108,8 @@ class RecordQueue:
         batch: list[Record] = [self._to_gap(key, loss) for key, loss in self._losses.items()]
         self._losses.clear()
         for channel, slots in self._waiting.items():
-            while slots and (maximum is None or len(batch) < maximum):
-                batch.append(self._pop(channel, slots).record)
+            count = len(slots) if maximum is None else min(len(slots), max(0, maximum - len(batch)))
+            batch += [slot.record for slot in self._pop(channel, count)]
         if self._records < self._wake_at:
             self._ready.clear()
         return batch
@@ -121,9 +117,20 @@ class RecordQueue:
     def _is_too_much(self, size: int) -> bool:
         return self._records >= self._maxsize or self._bytes + size > self._max_bytes
 
+    def _has_place(self, channel: Channel, slot: _Slot) -> bool:
+        """Whether the full queue has given something up for a record; else it takes another's place, or is lost."""
+        if self._give_up(Channel.FRAMES, slot.size):
+            return True
+        if self._replace(channel, slot):
+            return False
+        if self._make_room(channel, slot.size):
+            return True
+        self._lose(channel, slot.record)
+        return False
+
     def _replace(self, channel: Channel, slot: _Slot) -> bool:
         """Let a newer book or ticker take the place of the one of its instrument that waits last."""
-        older = self._newest.get(_key(channel, slot.record))
+        older = self._newest[channel].get((slot.record.exchange, slot.record.symbol))
         if channel in {Channel.TRADES, Channel.FRAMES} or older is None:
             return False
         if self._bytes - older.size + slot.size > self._max_bytes:
@@ -146,16 +153,22 @@ class RecordQueue:
         """Give up the oldest records of a channel until so many bytes fit; False where that is not enough."""
         slots = self._waiting[channel]
         while slots and self._is_too_much(size):
-            self._lose(channel, self._pop(channel, slots).record)
+            self._lose(channel, self._pop(channel, 1)[0].record)
         return not self._is_too_much(size)
 
-    def _pop(self, channel: Channel, slots: deque[_Slot]) -> _Slot:
-        slot = slots.popleft()
-        key = _key(channel, slot.record)
-        if self._newest.get(key) is slot:
-            del self._newest[key]
-        self._add(-1, -slot.size)
-        return slot
+    def _pop(self, channel: Channel, count: int) -> list[_Slot]:
+        """Take the oldest out of a channel."""
+        slots, newest = self._waiting[channel], self._newest[channel]
+        taken = [slots.popleft() for _ in range(count)]
+        if not slots:
+            newest.clear()
+        else:
+            for slot in taken:
+                instrument = slot.record.exchange, slot.record.symbol
+                if newest[instrument] is slot:
+                    del newest[instrument]
+        self._add(-count, -sum(slot.size for slot in taken))
+        return taken
 
     def _add(self, records: int, size: int) -> None:
         self._records += records
@@ -167,7 +180,7 @@ class RecordQueue:
 
     def _lose(self, channel: Channel, record: Record) -> None:
         at_us = record.gap_end_us if isinstance(record, GapRecord) else record.capture_us
-        key = _key(channel, record)
+        key = record.exchange, record.symbol, channel
         loss = self._losses.get(key, _Loss(at_us, at_us, 0))
         self._losses[key] = _Loss(min(loss.first_us, at_us), max(loss.last_us, at_us), loss.lost + 1)
         self._tally.lost[record.exchange, channel] += 1
@@ -188,14 +201,6 @@ _CHANNELS: dict[type, Channel] = {
     FrameRecord: Channel.FRAMES,
     GapRecord: Channel.GAPS,
 }
-
-
-def _channel(record: Record) -> Channel:
-    return _CHANNELS[type(record)]
-
-
-def _key(channel: Channel, record: Record) -> Key:
-    return record.exchange, record.symbol, channel
 
 
 def _size(record: Record) -> int:

@@ -125,7 +125,7 @@ class Recorder(Connections):
                 frame.outcome, frame.untrusted = Outcome.AFTER_ERROR, Distrust(finding.reason, finding.detail)
                 self.lose(frame.connection, finding.reason, finding.detail)
                 return False
-        if findings and all(finding.verdict is Verdict.REPEATS for finding in findings):
+        if findings and not [finding for finding in findings if finding.verdict is not Verdict.REPEATS]:
             frame.outcome = Outcome.STALE_UPDATE if frame.updates else Outcome.DUPLICATE
             return False
         if self._dialect.is_past is not None and self._dialect.is_past(message):
@@ -139,9 +139,11 @@ class Recorder(Connections):
     def _take_finding(self, frame: _Frame, finding: Finding, market: str) -> None:
         symbol = self._symbol_of(market, frame.connection)
         frame.updates += ((symbol, finding.update),)
+        if finding.verdict is not Verdict.BREAKS:
+            return
         stream = Stream(Channel.ORDERBOOK, symbol)
         seen = self._streams.get(stream)
-        if seen is not None and finding.verdict is Verdict.BREAKS:
+        if seen is not None:
             frame.broken[symbol] = finding
             if seen.last_us is not None:
                 self._streams.open_gap(stream, seen.last_us, finding.reason, finding.detail)

@@ -15,9 +15,9 @@ _CHANGES = ("change", "percentage")
 def is_sound(record: Record) -> bool:
     """Whether every price and size of a book or trade is finite and above zero."""
     if isinstance(record, BookRecord):
-        return _are_positive(record.bids) and _are_positive(record.asks)
+        return _is_sound_side(record.bids) and _is_sound_side(record.asks)
     if isinstance(record, TradeRecord):
-        return _are_positive([record.price, record.amount])
+        return _is_sound_side([record.price, record.amount])
     return True
 
 
@@ -30,9 +30,9 @@ def sound_ticker(ticker: TickerRecord) -> TickerRecord:
     return ticker._replace(**nothing) if wrong else ticker
 
 
-def _are_positive(numbers: list[float]) -> bool:
-    # a sum is finite only where all that is summed is, and then the least one can be told
-    return not numbers or (isfinite(sum(numbers)) and min(numbers) > 0)
+def _is_sound_side(levels: list[float]) -> bool:
+    # a sum is finite only where all that is summed is; then prices are in order, and the least size can be told
+    return not levels or (isfinite(sum(levels)) and levels[0] > 0 < levels[-2] and min(levels[1::2]) > 0)
 
 
 def _is_at_least(number: float | None, least: float, *, or_more: bool = True) -> bool:

@@ -103,7 +103,7 @@ class SegmentWriter:
         self._known: Known = {
             channel: set((expected or {}).get(channel, ())) for channel in CHANNELS if channel is not Channel.GAPS
         }
-        self._safe: set[Instrument] = set()
+        self._safe: set[tuple[str, str]] = set()
         self._later: list[Record] = []
         self._not_before = clock.monotonic()
         self._flushed_at = clock.monotonic()
@@ -156,9 +156,9 @@ class SegmentWriter:
             raise refused
 
     def _place(self, record: Record) -> None:
-        instrument = Instrument(record.exchange, record.symbol)
+        instrument = record.exchange, record.symbol
         if instrument not in self._safe:
-            self._safe.add(Instrument.from_key(instrument.key))
+            self._safe.add(Instrument.from_key(Instrument(*instrument).key))
         moment_us = time_us(record)
         if moment_us >= self._open.to_us:
             self._later.append(record)
@@ -166,8 +166,8 @@ class SegmentWriter:
         channel = RECORDS[type(record)]
         self._pending[channel].append(record)
         self._last_us = max(self._last_us, moment_us)
-        if channel is not Channel.GAPS:
-            self._known[channel].add(instrument)
+        if channel is not Channel.GAPS and instrument not in self._known[channel]:
+            self._known[channel].add(Instrument(*instrument))
 
     def is_flush_due(self) -> bool:
         """Whether enough rows, or enough time with any row, has gathered since the last flush."""

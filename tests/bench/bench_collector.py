@@ -1,17 +1,20 @@
 """What a message costs: a bare ccxt watch loop against the collector that keeps and writes every state.
 
-Run: `python tests/bench/bench_collector.py [--seconds 8] [--rounds 3]`. One simulated exchange per exchange and round sends
+Run: `python tests/bench/bench_collector.py [--seconds 8] [--rounds 3] [--cryptofeed PYTHON]`. One simulated exchange per exchange and round sends
 the same seeded market at twenty times its pace; each client is a process of its own, the two take turns, and CPU is that
 of the client alone. The bare loop records the top levels of what it is given, which is only a part of the states; the
-collector's CPU includes queue, journal, fsync and seals. The last line is one JSON object.
+collector's CPU includes queue, journal, fsync and seals. With the Python of an environment that has cryptofeed (it wants
+other versions than ours), its book callback takes its turn too, on OKX. The last line is one JSON object.
 """
 
 import argparse
 import asyncio
 import json
 import multiprocessing
+import subprocess
 import tempfile
 import time
+from pathlib import Path
 from statistics import median
 
 import ccxt.pro
@@ -115,17 +118,22 @@ def run(mode, exchange, url, seconds, out):
     out.put(uvloop.run({"bare": bare, "ours": ours}[mode](exchange, url, seconds)))
 
 
-def once(mode, exchange, seconds):
+def once(mode, exchange, seconds, cryptofeed):
     """One figure."""
     port, out = PROCESSES.Queue(), PROCESSES.Queue()
     server = PROCESSES.Process(target=serve, args=(exchange, port), daemon=True)
     server.start()
-    client = PROCESSES.Process(target=run, args=(mode, exchange, port.get(timeout=300), seconds, out))
-    client.start()
+    url = port.get(timeout=300)
     try:
-        return out.get(timeout=600)
-    finally:
+        if mode == "cryptofeed":
+            client = [cryptofeed, Path(__file__).with_name("cryptofeed_client.py"), url, str(seconds)]
+            return json.loads(subprocess.run(client, check=True, capture_output=True, timeout=300).stdout)
+        client = PROCESSES.Process(target=run, args=(mode, exchange, url, seconds, out))
+        client.start()
+        found = out.get(timeout=600)
         client.join(60)
+        return found
+    finally:
         server.kill()
 
 
@@ -135,13 +143,14 @@ def main():
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--exchanges", default=",".join(EXCHANGES))
+    parser.add_argument("--cryptofeed")
     asked = parser.parse_args()
     found = {}
     for exchange in asked.exchanges.split(","):
-        runs = {"bare": [], "ours": []}
+        runs = {"bare": [], "ours": []} | ({"cryptofeed": []} if asked.cryptofeed and exchange == "okx" else {})
         for _ in range(asked.rounds):
             for mode, its in runs.items():
-                its.append(once(mode, exchange, asked.seconds))
+                its.append(once(mode, exchange, asked.seconds, asked.cryptofeed))
         figures = {mode: round(median(one["us"] for one in its), 1) for mode, its in runs.items()}
         seen = {mode: median(one["states"] / one["frames"] for one in its) for mode, its in runs.items()}
         found[exchange] = {

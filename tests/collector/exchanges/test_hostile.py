@@ -3,6 +3,8 @@
 import math
 
 import pytest
+import pytest_asyncio
+from aiohttp import web
 
 from fluxforge_collector.simulator import Fault, Simulator, SimulatorOptions
 
@@ -63,3 +65,50 @@ async def test_a_refused_handshake_is_tried_again_when_the_exchange_says(config,
             await until(lambda: sim.truth.faults["refuse_socket"], 60)
             assert sim.stats()["connections_opened"] == 0
             await until(lambda: running.states("okx") > 10, 60)
+
+
+NAMES = ["../../X", "..", "A\0B", "/etc/passwd", "%2e%2e", "C:\\x", "x" * 300, ""]
+NOT_WHOLE = [{}, {"instType": "SPOT"}, {"instId": None, "baseCcy": None}, {"instId": "X-Y", "tickSz": "much"}]
+
+
+def listed(base, quote="USDT"):
+    names = {"instId": f"{base}-{quote}", "baseCcy": base, "quoteCcy": quote, "instType": "SPOT", "state": "live"}
+    return names | {"tickSz": "0.1", "lotSz": "0.01", "minSz": "0.01", "listTime": "1548133413000"}
+
+
+@pytest_asyncio.fixture
+async def hostile_list():
+    """The address of an OKX that has nothing but a list of markets: bogus, broken and path-like ones, and thousands."""
+    markets = [*map(listed, [*NAMES, "BTC"]), *NOT_WHOLE, *(listed(f"X{n}") for n in range(20_000))]
+
+    async def answer(request):
+        is_list = request.path.endswith("/public/instruments") and request.query.get("instType") == "SPOT"
+        return web.json_response({"code": "0", "msg": "", "data": markets if is_list else []})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest.mark.asyncio
+async def test_names_in_a_list_of_markets_become_no_paths_and_hide_no_other(
+    hostile_list, config, collecting, until, rows, tmp_path
+):
+    asked = ["../../X/USDT", "../USDT", "A\0B/USDT", "BTC/USDT", "X7/USDT"]
+    async with Simulator(SimulatorOptions(seed=54, speed=3)) as sim:
+        settings = config(sim, {"okx": {"symbols": [*asked, "X7/USTD"]}, "binanceus": {"symbols": SYMBOLS}})
+        hostile = settings.exchanges["okx"].model_copy(update={"base_url": hostile_list})
+        settings = settings.model_copy(update={"exchanges": settings.exchanges | {"okx": hostile}})
+        async with collecting(settings) as running:
+            await until(lambda: running.tally.refused and running.states("binanceus") > 40, 60)
+    assert running.report.refused == ["okx has no symbol 'X7/USTD': did you mean X7/USDT? (exchanges.okx.symbols)"]
+    files = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.parts[:4] for path in files} == {("lake", "raw", stage, "ccxt") for stage in ("active", "ready")}
+    assert not [path for path in files if len(path.parts) > 6 or not path.name.lstrip(".").isprintable()]
+    assert {gap["symbol"] for gap in rows(settings.root, "gaps") if gap["exchange"] == "okx"} <= set(asked)
+    assert "binanceus" not in {exchange for exchange, _ in running.tally.gaps}
