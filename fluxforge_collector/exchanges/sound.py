@@ -7,6 +7,9 @@ from typing import Any
 
 from fluxforge_collector.records import BookRecord, Record, TickerRecord, TradeRecord
 
+MOST_LEVELS = 400_000
+"""Levels of a side, ten times those of the largest known: beyond, they are sent to fill our memory."""
+
 _PRICES = ("bid", "ask", "last", "open", "high", "low", "close", "vwap")
 _AMOUNTS = ("bid_volume", "ask_volume", "base_volume", "quote_volume")
 _CHANGES = ("change", "percentage")

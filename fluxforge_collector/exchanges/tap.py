@@ -21,11 +21,12 @@ from ccxt.async_support.base.ws.client import Client
 from ccxt.async_support.base.ws.order_book import OrderBook
 from ccxt.base.errors import NetworkError
 
-from fluxforge_collector.errors import FeedError
+from fluxforge_collector.errors import DataError, FeedError
 from fluxforge_collector.exchanges.dialects import Acknowledgement
 from fluxforge_collector.exchanges.frames import Frames
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.recorder import Distrust, Recorder
+from fluxforge_collector.exchanges.sound import MOST_LEVELS
 from fluxforge_collector.exchanges.surroundings import Connection
 from fluxforge_collector.records import Channel, GapReason
 
@@ -33,7 +34,6 @@ WANTED: ContextVar[tuple[Stream, ...]] = ContextVar("WANTED", default=())
 """The streams that the current task asks an exchange for."""
 
 _CACHED_TRADES = 64
-_DEEPEST_BOOK = 10_000
 _CLIENT = ("handle_text_or_binary_message", "on_close", "on_error", "resolve", "send")
 _EXCHANGE = (
     "client", "handle_message", "on_close", "on_connected", "on_error", "on_rest_response", "set_markets_from_exchange",
@@ -175,9 +175,14 @@ class Tap:
         symbols.clear()
 
     def _cut(self, book: Any) -> None:
-        """Cut ccxt's live book where the feed ends: below a fixed depth the exchange no longer says what changes."""
-        if not self.is_full_diff or max(len(book["bids"]), len(book["asks"])) > _DEEPEST_BOOK:
+        """Cut ccxt's live book where the feed ends: below a fixed depth the exchange no longer says what changes.
+
+        Raises: DataError for a book without end.
+        """
+        if not self.is_full_diff:
             book.limit()
+        if len(book["bids"]) > MOST_LEVELS or len(book["asks"]) > MOST_LEVELS:
+            raise DataError(f"{book['symbol']}: more levels than any market has")
 
     def _tap_trades(self, connection: Connection, cache: Any) -> None:
         """Record what is in a new cache, and from now on each trade as it is appended: once each, in order."""

@@ -1,8 +1,9 @@
 """What keeping a record costs: CPU per 1,000 book records, rows sealed per CPU second, bytes a row.
 
 Run: `python tests/bench/bench_segments.py [rows]`. Generated books of 20 levels a side, four instruments; ratios against
-NDJSON and Parquet's defaults are of the same rows in the same run, NDJSON in order of arrival; of the real Binance
-recording, too, where it is beside the project. The last line is one JSON object.
+NDJSON and Parquet's defaults are of the same rows in the same run, NDJSON in order of arrival: of a segment as it is
+sealed, and as compaction writes it; of the real Binance recording, too, where it is beside the project. The last line is
+one JSON object.
 """
 
 import gzip
@@ -21,11 +22,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fluxforge_collector.clock import SystemClock
-from fluxforge_collector.config.model import Ingestion
+from fluxforge_collector.config.model import Compaction, Ingestion
 from fluxforge_collector.records import BookRecord, Channel
 from fluxforge_collector.schemas import BRONZE
 from fluxforge_collector.segments.names import SourcePaths
-from fluxforge_collector.segments.sealed import parquet_options
+from fluxforge_collector.segments.sealed import ROW_GROUP_ROWS, parquet_options
 from fluxforge_collector.segments.writer import SegmentWriter
 
 LEVELS, BATCH = 20, 1000
@@ -56,8 +57,16 @@ def cpu(into, name):
     into[name] = time.process_time() - start
 
 
+def packed(table, level):
+    """The bytes of a sorted table as bronze is written, at a level of zstd."""
+    options = parquet_options(table.schema)
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="zstd", compression_level=level, row_group_size=ROW_GROUP_ROWS, **options)
+    return len(file.getvalue())
+
+
 def compared(table, size):
-    """A file's size against the same rows in other forms."""
+    """A file's size, sealed and compacted, against the same rows in other forms."""
     lines = b"\n".join(orjson.dumps(row) for row in table.drop(["capture_ts"]).sort_by("seq").to_pylist())
     default = io.BytesIO()
     pq.write_table(table, default, compression="zstd", compression_level=3)
@@ -67,7 +76,15 @@ def compared(table, size):
         "ndjson_zstd3": pa.Codec("zstd", compression_level=3).compress(lines, asbytes=True),
         "default_zstd3_parquet": default.getvalue(),
     }
-    return {f"of_{name}": round(size / len(data), 4) for name, data in others.items()}
+    sizes = {"": size, "compacted_": packed(table, Compaction().compression_level)}
+    return {
+        f"{stage}{name}": value
+        for stage, its in sizes.items()
+        for name, value in {
+            "bytes_per_row": round(its / len(table), 1),
+            **{f"of_{other}": round(its / len(data), 4) for other, data in others.items()},
+        }.items()
+    }
 
 
 def recorded():
@@ -86,10 +103,7 @@ def recorded():
     }
     schema = BRONZE[Channel.ORDERBOOK]
     table = pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
-    sealed = io.BytesIO()
-    pq.write_table(table, sealed, compression="zstd", compression_level=3, **parquet_options(schema))
-    size = len(sealed.getvalue())
-    figures = {"bytes_per_row": round(size / len(table), 1), **compared(table, size)}
+    figures = compared(table, packed(table, Ingestion().parquet_compression_level))
     return {f"recorded_{name}": value for name, value in figures.items()}
 
 
@@ -110,17 +124,15 @@ def main(rows):
         entry = manifest.channels["orderbook"]
         table = pq.read_table(paths.ready_file("orderbook", manifest.id), partitioning=None)
         sizes = compared(table, entry.bytes)
-    per_row = entry.bytes / entry.rows
     figures = {
         "rows": entry.rows,
         "write_cpu_ms_per_1000": round(spent["write"] / rows * 1e6, 2),
         "seal_rows_per_cpu_second": round(entry.rows / spent["seal"]),
-        "bytes_per_row": round(per_row, 1),
         **sizes,
         **recorded(),
     }
     for name, value in figures.items():
-        print(f"{name:28} {value:>12,}")
+        print(f"{name:45} {value:>12,}")
     print(json.dumps(figures))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from operator import neg
 
 from fluxforge_collector.exchanges.coinbase.messages import Level
+from fluxforge_collector.exchanges.sound import MOST_LEVELS
 
 
 class BookSide:
@@ -58,10 +59,6 @@ class BookSide:
             top[1::2] = map(self._sizes.__getitem__, keys)
             self._top = top
         return self._top
-
-
-MOST_LEVELS = 400_000
-"""Levels a side, ten times those of the largest book known: beyond, they are sent to fill our memory."""
 
 
 class OrderBook:

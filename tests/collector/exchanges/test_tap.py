@@ -13,6 +13,7 @@ from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.recorder import Recorder
+from fluxforge_collector.exchanges.sound import MOST_LEVELS
 from fluxforge_collector.exchanges.surroundings import Ends, Market, Start
 from fluxforge_collector.exchanges.tap import WANTED, require_internals, tapped
 from fluxforge_collector.metrics import Tally
@@ -196,3 +197,17 @@ async def test_nothing_is_kept_of_what_nobody_asked_for(exchange, out):
         client.resolve(ticker, f"tickers:{symbol}")
     assert out == []
     assert exchange.orderbooks == exchange.trades == exchange.tickers == {}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("side", ["bids", "asks"])
+async def test_a_book_without_end_condemns_its_connection(exchange, out, side):
+    exchange.is_full_diff = True
+    client = exchange.client("ws://x")
+    book = exchange.orderbooks["BTC/USDT"] = OrderBook(
+        {"symbol": "BTC/USDT", "bids": [[1.0, 1.0]], "asks": [[2.0, 1.0]]}
+    )
+    client.on_message_callback = lambda *_: client.resolve(book, "books:BTC/USDT")
+    book[side].extend([[3.0, 1.0]] * MOST_LEVELS)
+    client.handle_text_or_binary_message("{}")
+    assert (exchange.connections, out) == ({}, [])

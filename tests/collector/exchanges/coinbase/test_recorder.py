@@ -5,13 +5,13 @@ import itertools
 import orjson
 import pytest
 
-from fluxforge_collector.exchanges.coinbase.book import MOST_LEVELS
 from fluxforge_collector.exchanges.coinbase.mapping import in_ccxt_form
 from fluxforge_collector.exchanges.coinbase.messages import Level, read_trades
 from fluxforge_collector.exchanges.coinbase.products import Product
 from fluxforge_collector.exchanges.coinbase.recorder import CoinbaseRecorder
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.missing_trades import find
+from fluxforge_collector.exchanges.sound import MOST_LEVELS
 from fluxforge_collector.exchanges.surroundings import Ends, Start
 from fluxforge_collector.metrics import Tally
 from fluxforge_collector.records import BookRecord, Channel, GapReason, GapRecord, TickerRecord, TradeRecord
