@@ -29,7 +29,11 @@ def of(rows, symbol):
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("source", "venue"),
-    [*(("ccxt", venue) for venue in ("binanceus", "okx", "coinbase", "kraken", "bybit")), ("coinbase", "coinbase")],
+    [
+        *(("ccxt", venue) for venue in ("binanceus", "okx", "coinbase", "kraken", "bybit")),
+        pytest.param("ccxt", "binance", marks=pytest.mark.slow),
+        ("coinbase", "coinbase"),
+    ],
 )
 async def test_trades_during_a_disconnect_are_kept_once_and_leave_no_gap(
     source, venue, config, collecting, until, rows
