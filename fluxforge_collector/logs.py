@@ -47,6 +47,9 @@ EVENTS = {
     "trades missing": Event("warning", "Trades of a gap could not all be had again; a gap row tells of the rest."),
     "trades refused": Event("warning", "An exchange does not give older trades, maybe for want of a key."),
     "trades not fetched yet": Event("warning", "Fetching trades again failed and is tried after `in_s` seconds."),
+    "earlier trades not read": Event(
+        "warning", "A segment of the run before is gone or broken; trades since then are not fetched."
+    ),
     "feed broke": Event("error", "A connection's task failed unforeseen and is made anew. Worth a report."),
     "record not kept": Event("warning", "A record that breaks its contract was left out."),
     "cannot write": Event("critical", "The disk refuses; the queue gives up what it must. Make space, check rights."),
