@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,20 @@ def publish(path: Path) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a small file atomically and durably: it is there whole, or not at all."""
+    """Write a small file atomically and durably: it is there whole, or not at all. Only one may write it at a time."""
     make_directory(path.parent)
     temporary(path).write_bytes(data)
     publish(path)
+
+
+def write_shared_file(path: Path, data: bytes) -> None:
+    """As `write_file`, for one that several may write at a time; the last one counts."""
+    make_directory(path.parent)
+    hidden = temporary(path.with_name(f"{path.name}.{secrets.token_hex(4)}"))
+    try:
+        hidden.write_bytes(data)
+        sync_file(hidden)
+        hidden.rename(path)
+    finally:
+        hidden.unlink(missing_ok=True)
+    sync_directory(path.parent)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from contextlib import suppress
 from typing import NamedTuple
 
 from fluxforge_assets.lake.paths import Lake
@@ -29,7 +30,8 @@ class Mark(NamedTuple):
 
 def mark(lake: Lake, source: str, date: str, *, is_dirty: bool = True, of: str = REALTIME) -> None:
     """Say durably that a date has work left."""
-    write(_file(lake, source, date, of), f"{'dirty' if is_dirty else 'open'} {secrets.token_hex(8)}".encode())
+    said = f"{'dirty' if is_dirty else 'open'} {secrets.token_hex(8)}"
+    write(_file(lake, source, date, of), said.encode(), is_shared=True)
 
 
 def marks(lake: Lake, of: str = REALTIME) -> list[Mark]:
@@ -38,8 +40,9 @@ def marks(lake: Lake, of: str = REALTIME) -> list[Mark]:
     for path in matching(lake.state / of, "*"):
         match = _MARK.fullmatch(path.name)
         if match:
-            state, _, token = path.read_text().partition(" ")
-            found.append(Mark(match[1], match[2], state == "dirty", token))
+            with suppress(FileNotFoundError):  # settled meanwhile
+                state, _, token = path.read_text().partition(" ")
+                found.append(Mark(match[1], match[2], state == "dirty", token))
     return found
 
 

@@ -68,6 +68,6 @@ def segment_name(segment: str) -> str:
 def _write(lake: Lake, source: str, date: str, known: dict[str, Try]) -> None:
     path = lake.state / "tries" / f"{source}.{date}.json"
     if known:
-        write(path, json.dumps({name: one._asdict() for name, one in known.items()}, indent=1).encode())
+        write(path, json.dumps({name: one._asdict() for name, one in known.items()}, indent=1).encode(), is_shared=True)
     else:
         path.unlink(missing_ok=True)

@@ -7,7 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from fluxforge_collector.durable import make_directory, storage_errors, sync_directory, sync_file, write_file
+from fluxforge_collector.durable import (
+    make_directory,
+    storage_errors,
+    sync_directory,
+    sync_file,
+    write_file,
+    write_shared_file,
+)
 from fluxforge_collector.errors import StorageError
 from fluxforge_collector.storage.bucket import BucketPath, LakePath
 
@@ -26,13 +33,16 @@ def for_each(where: LakePath, do: Callable[[Thing], object], things: Iterable[Th
         list(pool.map(do, things))
 
 
-def write(path: LakePath, data: bytes) -> None:
-    """Write a small file whole, replacing any other."""
+def write(path: LakePath, data: bytes, *, is_shared: bool = False) -> None:
+    """Write a small file whole, replacing any other; several may write a shared one at a time."""
     if isinstance(path, BucketPath):
         path.write_bytes(data)
         return
     with storage_errors(f"write {path}"):
-        write_file(path, data)
+        if is_shared:
+            write_shared_file(path, data)
+        else:
+            write_file(path, data)
 
 
 def move(source: LakePath, target: LakePath) -> None:
