@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple
 
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
 from fluxforge_collector.storage.bucket import LakePath
-from fluxforge_collector.storage.changes import move
+from fluxforge_collector.storage.changes import move, write
 
 ASIDE = "aside"
 
@@ -63,10 +64,22 @@ def mend(fault: Fault) -> str | None:
 
 def set_aside(lake: Lake, path: LakePath) -> None:
     """Move a file out of every dataset, to `.work/aside/` under its own way; nothing there is overwritten."""
+    move(path, next(place for place in _aside(lake, path) if not place.is_file()))
+
+
+def copy_aside(lake: Lake, path: LakePath) -> None:
+    """Keep a copy of a file there; the same one, of a repair that died afterwards, is enough."""
+    data = path.read_bytes()
+    for place in _aside(lake, path):
+        if not place.is_file():
+            write(place, data)
+            return
+        if place.read_bytes() == data:
+            return
+
+
+def _aside(lake: Lake, path: LakePath) -> Iterator[LakePath]:
+    """Where a file may stand aside: its own way, then with a number."""
     way = str(path).removeprefix(f"{lake.root}/")
-    target = lake.state / ASIDE / way
-    number = 0
-    while target.is_file():
-        number += 1
-        target = lake.state / ASIDE / f"{way}.{number}"
-    move(path, target)
+    yield lake.state / ASIDE / way
+    yield from (lake.state / ASIDE / f"{way}.{number}" for number in count(1))

@@ -15,14 +15,14 @@ from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.marks import mark
 from fluxforge_assets.lake.parts import KEYS, Part, parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place
-from fluxforge_assets.lake.repair import Dates, Fault, set_aside
+from fluxforge_assets.lake.repair import Dates, Fault, copy_aside
 from fluxforge_assets.lake.replacing import NOTE, finish
 from fluxforge_assets.lake.update import recipe_of
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import DataError, FluxForgeError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.storage.bucket import BucketPath, LakePath, readable
-from fluxforge_collector.storage.changes import move
+from fluxforge_collector.storage.changes import delete, move
 
 Keys = tuple[str, ...]
 
@@ -123,10 +123,18 @@ def _named(place: Place) -> Keys:
 
 
 def _take_out(lake: Lake, config: Config, dataset: Dataset, place: Place, part: Part) -> None:
-    """Move a part aside and compute its partition anew. Raises: DataError where nothing is left to compute it from."""
-    with locked(lake, lock_name(dataset, place)):
-        set_aside(lake, lake.partition(place, dataset.folder) / part.name)
-    replace(lake, recipe_of(dataset.asset, lake, config, place.source), place)
+    """Keep a copy of a part aside and compute its partition anew: only that takes it out, so a death leaves the fault.
+
+    Raises: DataError where nothing is left to compute the partition from; the part is taken out all the same.
+    """
+    path = lake.partition(place, dataset.folder) / part.name
+    copy_aside(lake, path)
+    try:
+        replace(lake, recipe_of(dataset.asset, lake, config, place.source), place)
+    except DataError:
+        with locked(lake, lock_name(dataset, place)):
+            delete(path)
+        raise
 
 
 def _move(lake: Lake, dataset: Dataset, place: Place, target: Place, part: Part) -> None:

@@ -147,6 +147,7 @@ def _write_manifest(lake: Lake, paths: Segments, name: SegmentName, files: dict[
         gaps=entries[Channel.GAPS].rows if Channel.GAPS in entries else 0,
     )
     with locked(lake, landing_lock(paths.source)):
+        mark(lake, paths.source, name.date)  # and again below: a death, or a run, may come between
         write_manifest(paths.archive_manifest(name.date, name.id), manifest)
         mark(lake, paths.source, name.date)
 

@@ -1,4 +1,4 @@
-"""A compaction, or a conversion, to be killed. Each line of standard input is one life, `{root, kill_at, what}`, in a fork.
+"""A compaction, a conversion or a repair, to be killed. Each line of standard input is one life, `{root, kill_at, what}`, in a fork.
 
 A life kills itself, as `kill -9` would, just before its `kill_at`-th change of the lake's names (open, rename, link, remove,
 make or remove a directory); an exchange stands between two of them. Prints one JSON object a line: how the life ended and the changes it saw.
@@ -9,12 +9,15 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
+from support.market import config_of
 
 from fluxforge_assets.lake.compaction import Selection, compact
 from fluxforge_assets.lake.conversion import convert, legacy_segments
 from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.repair import Dates, faults, mend
 from fluxforge_collector.config.model import Compaction, Ingestion
 
 CHANGES = {"open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
@@ -29,7 +32,19 @@ def converted(lake):
     return convert(lake, legacy_segments(lake, "ccxt"), Ingestion())
 
 
-DOES = {"compact": compacted, "convert": converted}
+class NotMended(NamedTuple):
+    """Why a fault stays."""
+
+    error: str
+
+
+def repaired(lake):
+    for fault in list(faults(lake, config_of("unused"), Dates())):
+        if why := mend(fault):
+            yield NotMended(why)
+
+
+DOES = {"compact": compacted, "convert": converted, "repair": repaired}
 
 
 class Death:
