@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 
 from fluxforge_collector.simulator.listing import Listing, decimal_text
-from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, trade_frame
+from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, Wire, trade_frame
 
 _CADENCES = {"depth@100ms": 5, "depth": 5, "trade": 1, "aggTrade": 1, "bookTicker": 1, "ticker": 50, "miniTicker": 50}
 _DAY_MS = 86_400_000
 
 
-class BinanceSpot:
+class BinanceSpot(Wire):
     """The protocol of one of the Binance family's spot venues."""
 
     def __init__(self, exchange: str, hosts: frozenset[str]) -> None:
@@ -64,21 +64,6 @@ class BinanceSpot:
     def cadence(self, channel: str) -> int:
         """Depth every 100 ms, summaries every second, the rest at once."""
         return _CADENCES.get(channel, 0)
-
-    def depth(self, channel: str) -> int:
-        """0: changes are of the whole book."""
-        del channel
-        return 0
-
-    def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
-        """None: there are no heartbeats."""
-        del topic, now_us, count
-        return None
-
-    def snapshot(self, topic: Topic, moment: Moment) -> Frame | None:
-        """None: snapshots come over REST."""
-        del topic, moment
-        return None
 
     def publish(self, topic: Topic, moment: Moment) -> list[Frame]:
         """Raw-stream frames."""

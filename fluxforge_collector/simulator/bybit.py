@@ -10,23 +10,19 @@ import orjson
 
 from fluxforge_collector.simulator.book import Level
 from fluxforge_collector.simulator.listing import Listing, decimal_text
-from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, trade_frame
+from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, Wire, trade_frame
 
 _CADENCES = {"publicTrade": 1, "tickers": 10, "orderbook.50": 5, "orderbook.200": 10}
 _CONNECTION = "d266o6hqo29sqmnq4vk0-1yus1"
 _MOST_ARGS = 10
 
 
-class Bybit:
+class Bybit(Wire):
     """The protocol of Bybit's public spot endpoint."""
 
     exchange = "bybit"
     hosts = frozenset({"api.bybit.com", "stream.bybit.com"})
-    ping_s: float | None = None
     refusal = '{"success":false,"ret_msg":"error:invalid op","conn_id":"d266o6hqo29sqmnq4vk0-1yus1","op":""}'
-    counter: str | None = None
-    silent_s: float | None = None
-    greeting: str | None = None
 
     def market_id(self, listing: Listing) -> str:
         """`BTCUSDT`."""
@@ -72,11 +68,6 @@ class Bybit:
     def depth(self, channel: str) -> int:
         """The depth that a channel's name tells."""
         return int(channel.rpartition(".")[2]) if channel.startswith("orderbook.") else 0
-
-    def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
-        """None: there are no heartbeats."""
-        del topic, now_us, count
-        return None
 
     def snapshot(self, topic: Topic, moment: Moment) -> Frame | None:
         """The book as deep as the channel."""

@@ -12,7 +12,7 @@ import orjson
 from fluxforge_collector.simulator.book import Level
 from fluxforge_collector.simulator.listing import Listing, decimal_text
 from fluxforge_collector.simulator.market import Trade
-from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, trade_frame
+from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, Wire, trade_frame
 
 _CADENCES = {"level2": 5, "market_trades": 1, "ticker": 25, "ticker_batch": 250, "heartbeats": 50}
 _LAST_TRADES = 100
@@ -21,7 +21,7 @@ _TOO_MANY = '{"type":"error","message":"too many L2 streams requested in a singl
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Coinbase:
+class Coinbase(Wire):
     """The protocol of Coinbase Advanced Trade's market data.
 
     A `-USDC` product is an alias: what was asked as `BTC-USDC` comes as `BTC-USD`.
@@ -29,11 +29,9 @@ class Coinbase:
 
     exchange = "coinbase"
     hosts = frozenset({"advanced-trade-ws.coinbase.com", "api.coinbase.com"})
-    ping_s: float | None = None
     refusal = '{"type":"error","message":"failure to subscribe"}'
     counter: str | None = '"sequence_num":-1'
     silent_s: float | None = 5.0
-    greeting: str | None = None
 
     def market_id(self, listing: Listing) -> str:
         """`BTC-USD`."""
@@ -79,11 +77,6 @@ class Coinbase:
     def cadence(self, channel: str) -> int:
         """Books every 100 ms, an order's fills in one batch, tickers every 500 ms or 5 s, heartbeats every second."""
         return _CADENCES.get(channel, 0)
-
-    def depth(self, channel: str) -> int:
-        """0: changes are of the whole book."""
-        del channel
-        return 0
 
     def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
         """The heartbeat of a second."""

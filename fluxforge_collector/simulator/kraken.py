@@ -12,7 +12,7 @@ import orjson
 
 from fluxforge_collector.simulator.book import Book, Level, Side
 from fluxforge_collector.simulator.listing import Listing, decimal_text
-from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, trade_frame
+from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, Wire, trade_frame
 
 _CADENCES = {"trade": 1, "ticker": 1, "heartbeat": 50}
 _BOOK = "book-"
@@ -25,15 +25,12 @@ _NAMES = {"BTC": "XBT", "DOGE": "XDG"}  # as Kraken's older names spell them
 _MOST_TRADES = 1000
 
 
-class Kraken:
+class Kraken(Wire):
     """The protocol of Kraken's public endpoint. Prices and sizes are numbers, their trailing zeros sent too."""
 
     exchange = "kraken"
     hosts = frozenset({"api.kraken.com", "ws.kraken.com"})
-    ping_s: float | None = None
     refusal = '{"error":"Currency pair not supported","method":"subscribe","req_id":0,"success":false}'
-    counter: str | None = None
-    silent_s: float | None = None
     greeting: str | None = (
         '{"channel":"status","type":"update","data":[{"version":"2.0.10","system":"online","api_version":"v2",'
         '"connection_id":6447481662169813000}]}'

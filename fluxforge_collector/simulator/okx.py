@@ -10,21 +10,17 @@ import orjson
 
 from fluxforge_collector.simulator.listing import Listing, decimal_text
 from fluxforge_collector.simulator.market import Trade
-from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, trade_frame
+from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, Wire, trade_frame
 
 _CADENCES = {"books": 5, "books5": 5, "bbo-tbt": 1, "trades": 1, "tickers": 10}
 _CONNECTION = "a4d3ae55"
 
 
-class Okx:
+class Okx(Wire):
     """The protocol of OKX's public endpoint."""
 
     exchange = "okx"
     hosts = frozenset({"www.okx.com", "okx.com", "ws.okx.com"})
-    ping_s: float | None = None
-    counter: str | None = None
-    silent_s: float | None = None
-    greeting: str | None = None
     refusal = '{"event":"error","code":"60012","msg":"Invalid request","connId":"a4d3ae55"}'
 
     def market_id(self, listing: Listing) -> str:
@@ -72,16 +68,6 @@ class Okx:
     def cadence(self, channel: str) -> int:
         """Books every 100 ms, tickers every 200 ms, the rest at once."""
         return _CADENCES.get(channel, 0)
-
-    def depth(self, channel: str) -> int:
-        """0: changes are of the whole book."""
-        del channel
-        return 0
-
-    def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
-        """None: there are no heartbeats."""
-        del topic, now_us, count
-        return None
 
     def snapshot(self, topic: Topic, moment: Moment) -> Frame | None:
         """The book as it stands; `prevSeqId` is -1."""

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import orjson
 
 from fluxforge_collector.simulator.listing import Listing
-from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic
+from fluxforge_collector.simulator.wire import Frame, Moment, Received, Topic, Wire
 
 REDACTED = "REDACTED"
 _OWN = frozenset({"id", "req_id", "reqid", "jwt", "signature", "timestamp", "nonce"})
@@ -111,14 +111,10 @@ def renumbered(text: str, numbers: Mapping[tuple[str, str], str]) -> str:
     return re.sub(rf'("{name}"\s*:\s*){re.escape(number)}', rf"\g<1>{numbers[found]}", text, count=1)
 
 
-class Verbatim:
+class Verbatim(Wire):
     """A venue of which nothing is known but its hosts: a client's text is the topic it begins."""
 
-    ping_s: float | None = None
     refusal = ""
-    counter: str | None = None
-    silent_s: float | None = None
-    greeting: str | None = None
 
     def __init__(self, exchange: str, hosts: frozenset[str]) -> None:
         self.exchange = exchange
@@ -141,21 +137,6 @@ class Verbatim:
         """0: nothing is published by itself."""
         del channel
         return 0
-
-    def depth(self, channel: str) -> int:
-        """0: nothing is made of a book."""
-        del channel
-        return 0
-
-    def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
-        """None: heartbeats are recorded ones."""
-        del topic, now_us, count
-        return None
-
-    def snapshot(self, topic: Topic, moment: Moment) -> Frame | None:
-        """None: snapshots are recorded ones."""
-        del topic, moment
-        return None
 
     def publish(self, topic: Topic, moment: Moment) -> list[Frame]:
         """Nothing."""

@@ -106,7 +106,7 @@ class Received(NamedTuple):
 
 
 class Wire(Protocol):
-    """A venue's public market-data protocol as a pure mapping.
+    """A venue's public market-data protocol as a pure mapping; venues inherit what most of them do.
 
     `refusal` answers what cannot be understood. `counter` is the text in whose place each message of a connection
     carries its number; None where messages are not numbered. `silent_s` is how long a connection may subscribe to
@@ -115,11 +115,11 @@ class Wire(Protocol):
 
     exchange: str
     hosts: frozenset[str]
-    ping_s: float | None
+    ping_s: float | None = None
     refusal: str
-    counter: str | None
-    silent_s: float | None
-    greeting: str | None
+    counter: str | None = None
+    silent_s: float | None = None
+    greeting: str | None = None
 
     def market_id(self, listing: Listing) -> str:
         """The venue's name of an instrument."""
@@ -135,12 +135,18 @@ class Wire(Protocol):
 
     def depth(self, channel: str) -> int:
         """Levels a side that a channel publishes changes of; 0 where it is the whole book."""
+        del channel
+        return 0
 
     def beat(self, topic: Topic, now_us: int, count: int) -> Frame | None:
         """The heartbeat of a topic without a market, the `count`th on its connections; None where it has none."""
+        del topic, now_us, count
+        return None
 
     def snapshot(self, topic: Topic, moment: Moment) -> Frame | None:
         """The in-band snapshot that opens a subscription; None where the venue has none."""
+        del topic, moment
+        return None
 
     def publish(self, topic: Topic, moment: Moment) -> list[Frame]:
         """Frames of a topic at a moment."""
