@@ -6,7 +6,7 @@ starting a process costs as much as computing a minute of fifty instruments, and
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Generator, Iterator
 
 import dagster as dg
 
@@ -16,10 +16,12 @@ from fluxforge_assets.defs.partitions import check_date, register, today
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.defs.telling import Untold
 from fluxforge_assets.lake.archive import Archive
+from fluxforge_assets.lake.compaction import NotCompacted
 from fluxforge_assets.lake.landing import dates_waiting, land
 from fluxforge_assets.lake.marks import GOLD, Mark, mark, marks, settle
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.recipe import Change
+from fluxforge_assets.lake.tidying import Untidy
 from fluxforge_assets.lake.update import KEEP_BYTES, is_complete, update
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.config.model import Config
@@ -41,13 +43,15 @@ def realtime_job(config: Config) -> dg.JobDefinition:
         alive(context)
         opened = lake.open()
         archives: dict[str, Archive] = {}
-        untold = Untold(context, opened, config, archives)
+        untold, untidy = Untold(context, opened, config, archives), Untidy(opened, config.compaction)
         chosen = {check_date(context.op_config["date"])} if "date" in context.op_config else None
         until = time.monotonic() + (0.0 if chosen else config.etl.stay_seconds)
         try:
             while True:
-                _catch_up(context, opened, config, archives, untold, chosen or dates_to_run(opened))
-                if not _comes_more(opened, config, untold, until):
+                for change in _catch_up(context, opened, config, archives, untold, chosen or dates_to_run(opened)):
+                    untold.changed(change)
+                    untidy.changed(change)
+                if not _comes_more(context, opened, config, untold, untidy, until):
                     return
         finally:
             untold.tell_all()
@@ -69,18 +73,24 @@ def dates_to_run(lake: Lake) -> set[str]:
     return dates_waiting(lake, today()) | {known.date for known in marks(lake) if known.is_dirty}
 
 
-def _comes_more(lake: Lake, config: Config, untold: Untold, until: float) -> bool:
-    """Wait for segments, and tell meanwhile what is due; False once it is time to end."""
+def _comes_more(
+    context: dg.OpExecutionContext, lake: Lake, config: Config, untold: Untold, untidy: Untidy, until: float
+) -> bool:
+    """Wait for segments; meanwhile tell what is due, and merge what has become many. False once it is time to end."""
 
     def is_waiting() -> bool:
         return bool(dates_waiting(lake, today()))
 
-    while time.monotonic() < until and _is_current(config):
+    while True:
+        untold.tell_due(is_waiting)
+        for one in untidy.tidy(is_waiting):
+            if isinstance(one, NotCompacted):
+                context.log.warning("parts of %s %s stay many: %s", one.what, one.partition, one.error)
+        if time.monotonic() >= until or not _is_current(config):
+            return False
         if is_waiting():
             return True
-        untold.tell_due(is_waiting)
         time.sleep(LOOK_SECONDS)
-    return False
 
 
 def _is_current(config: Config) -> bool:
@@ -98,8 +108,8 @@ def _catch_up(
     archives: dict[str, Archive],
     untold: Untold,
     dates: Collection[str],
-) -> None:
-    """Land and append once. Raises: dagster.Failure where something failed, once all the rest is up to date."""
+) -> Iterator[Change]:
+    """Land and append once; what changed. Raises: dagster.Failure where something failed, once the rest is done."""
     failed: list[str] = []
     for source in lake.sources():
         archive = archives.setdefault(source, Archive(lake, source, keep_bytes=KEEP_BYTES))
@@ -111,7 +121,7 @@ def _catch_up(
             register(context.instance, instruments_of([archive], date))
             untold.landed(date)
     for known in [m for m in marks(lake) if m.date <= max(dates, default=m.date)]:
-        errors = _append(context, lake, config, known, archives[known.source], untold)
+        errors = yield from _append(context, lake, config, known, archives[known.source])
         mark(lake, known.source, known.date, of=GOLD)
         if errors:
             mark(lake, known.source, known.date)
@@ -123,13 +133,13 @@ def _catch_up(
 
 
 def _append(
-    context: dg.OpExecutionContext, lake: Lake, config: Config, known: Mark, archive: Archive, untold: Untold
-) -> list[str]:
-    """Advance a date's partitions; what failed, as text."""
+    context: dg.OpExecutionContext, lake: Lake, config: Config, known: Mark, archive: Archive
+) -> Generator[Change, None, list[str]]:
+    """Advance a date's partitions, and give out what changed; returns what failed, as text."""
     failed: list[str] = []
     for outcome in update(lake, config, known.source, known.date, archive):
         if isinstance(outcome, Change):
-            untold.changed(outcome)
+            yield outcome
             continue
         said = f"{outcome.asset} {known.date}|{outcome.place.instrument.key}: {outcome.error}"
         if outcome.is_set_aside:

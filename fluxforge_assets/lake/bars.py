@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -11,6 +12,7 @@ from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK
 from fluxforge_assets.lake.parts import original_parts, parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place, day_start_us
+from fluxforge_assets.lake.reading import patiently
 from fluxforge_assets.lake.recipe import Input
 from fluxforge_assets.lake.scanning import scan
 from fluxforge_assets.lake.silver import SilverOrderbook
@@ -52,7 +54,7 @@ class GoldBars:
         return [
             Input(part.name, part.from_us)
             for day in self._days(place)
-            for part in original_parts(self._silver(place, day))
+            for part in patiently(partial(original_parts, self._silver(place, day)))
             if part.to_us > first_us
         ]
 
@@ -67,8 +69,9 @@ class GoldBars:
 
     def newest_us(self, place: Place, fresh: Sequence[Input]) -> int:
         """The stamp of the newest silver row."""
-        if not fresh:
-            return 0
+        return patiently(lambda: self._newest_us(place, fresh)) if fresh else 0
+
+    def _newest_us(self, place: Place, fresh: Sequence[Input]) -> int:
         newest_to_us = max(int(i.name.split("-")[2]) for i in fresh)
         holders = [
             directory / part.name
@@ -108,6 +111,9 @@ class GoldBars:
 
     def _read(self, place: Place, after_us: int, to_us: int) -> pl.DataFrame:
         """Silver rows with ts in `(after_us, to_us]`."""
+        return patiently(lambda: self._read_once(place, after_us, to_us))
+
+    def _read_once(self, place: Place, after_us: int, to_us: int) -> pl.DataFrame:
         files = [
             directory / part.name
             for day in dict.fromkeys((date_of(after_us), place.date))

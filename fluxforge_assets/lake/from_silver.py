@@ -53,7 +53,9 @@ class FromSilver:
         """The stamp of the day's newest silver row."""
         del fresh
         directory = self._lake.partition(place, SILVER_ORDERBOOK.folder)
-        return max((read_provenance(directory / p.name).last_us for p in parts_of(directory)[-1:]), default=0)
+        return patiently(
+            lambda: max((read_provenance(directory / p.name).last_us for p in parts_of(directory)[-1:]), default=0)
+        )
 
     def is_waiting(self, newest_us: int, from_us: int, to_us: int) -> bool:
         """Whether a silver row can have become a row of this table."""

@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,8 @@ KEYS = ("exchange", "symbol", "date")
 _PART = re.compile(r"part-(\d{1,19})-(\d{1,19})-([0-9a-f]{12})(-merged)?\.parquet")
 _MARK = b"fluxforge"
 CHECKED_VALUES = 1_000_000
+MERGED_KNOWN = 4096
+"""Merged parts whose makings are kept in mind: an open day's of many instruments."""
 _ARROW = {
     Dtype.F64: pa.float64(),
     Dtype.U32: pa.uint32(),
@@ -90,17 +93,24 @@ def original_parts(directory: LakePath) -> list[Part]:
     """The parts of a partition as they were written first: what was made from them does not notice compaction."""
     found: list[Part] = []
     for part in parts_of(directory):
-        names = read_provenance(directory / part.name).merged if part.is_merged else (part.name,)
-        matches = (_PART.fullmatch(name) for name in names)
-        found += [Part(int(m[1]), int(m[2]), m[0]) for m in matches if m]
+        found += _merged(directory / part.name) if part.is_merged else (part,)
     return found
 
 
+@lru_cache(MERGED_KNOWN)
+def _merged(path: LakePath) -> tuple[Part, ...]:
+    """The parts that one was made of. A name is one content, so what it said once it says for ever."""
+    matches = (_PART.fullmatch(name) for name in read_provenance(path).merged)
+    return tuple(Part(int(m[1]), int(m[2]), m[0]) for m in matches if m)
+
+
 def read_provenance(path: LakePath) -> Provenance:
-    """How a part came about. Raises: DataError where it cannot be read."""
+    """How a part came about. Raises: DataError where it cannot be read, FileNotFoundError where it is gone."""
     try:
         known = json.loads((pq.read_metadata(readable(path)).metadata or {})[_MARK])
         return Provenance(**{**known, "inputs": tuple(known["inputs"]), "merged": tuple(known.get("merged", ()))})
+    except FileNotFoundError:
+        raise
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise DataError(f"part {path} cannot be read: {error}", "materialise its partition again") from error
 

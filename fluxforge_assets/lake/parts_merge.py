@@ -1,11 +1,15 @@
-"""Compacting a processed partition: neighbouring small parts become one, verified before it takes their place."""
+"""Compacting a processed partition: neighbouring small parts become one, verified before it takes their place.
+
+Of a closed day whatever is small is merged. Of the open day only what real time has appended, a part a minute, once
+there are `open_day_parts` of it: what was merged stays until the day is closed, so no row is written again and again.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +29,9 @@ from fluxforge_collector.durable import storage_errors, sync_file
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.storage.bucket import LakePath, readable
 
+Joins = Callable[[LakePath, Part], bool]
+"""Whether a part is to be merged with its neighbours, where they are to be too."""
+
 
 class _Source(NamedTuple):
     """A part to be merged."""
@@ -36,7 +43,7 @@ class _Source(NamedTuple):
 
 def is_due(directory: LakePath, options: Compaction) -> bool:
     """Whether parts of the partition wait to be merged."""
-    return any(len(run) > 1 for run in _runs(directory, target_bytes(options)))
+    return any(len(run) > 1 for run in _runs(directory, _small(options)))
 
 
 def compact_partition(lake: Lake, dataset: Dataset, place: Place, options: Compaction) -> Compacted | None:
@@ -46,15 +53,34 @@ def compact_partition(lake: Lake, dataset: Dataset, place: Place, options: Compa
     partition is then as it was.
     """
     directory = lake.partition(place, dataset.folder)
-    if not is_due(directory, options):
-        return None
+    return _compact(lake, dataset, place, options, _small(options)) if is_due(directory, options) else None
+
+
+def merge_appended(lake: Lake, dataset: Dataset, place: Place, options: Compaction) -> Compacted | None:
+    """Merge what was appended to an open day; None while it is few. Raises: as above."""
+    runs = _runs(lake.partition(place, dataset.folder), _appended)
+    is_many = any(len(run) >= options.open_day_parts for run in runs)
+    return _compact(lake, dataset, place, options, _appended) if is_many else None
+
+
+def _small(options: Compaction) -> Joins:
+    return lambda directory, part: (directory / part.name).stat().st_size < target_bytes(options)
+
+
+def _appended(directory: LakePath, part: Part) -> bool:
+    del directory
+    return not part.is_merged
+
+
+def _compact(lake: Lake, dataset: Dataset, place: Place, options: Compaction, joins: Joins) -> Compacted | None:
+    directory = lake.partition(place, dataset.folder)
     began = time.monotonic()
     made = new_directory(lake.work)
     try:
         with locked(lake, lock_name(dataset, place)):
             before = _sizes(directory)
             rows, is_changed = 0, False
-            for run in _runs(directory, target_bytes(options)):
+            for run in _runs(directory, joins):
                 for sources in _same_kind(directory, run):
                     if len(sources) == 1:
                         keep(sources[0].path, made)
@@ -85,12 +111,12 @@ def _sizes(directory: LakePath) -> list[int]:
     return [(directory / part.name).stat().st_size for part in parts_of(directory)]
 
 
-def _runs(directory: LakePath, target: int) -> Iterator[list[Part]]:
-    """All parts in order, neighbouring small ones together."""
+def _runs(directory: LakePath, joins: Joins) -> Iterator[list[Part]]:
+    """All parts in order, neighbours that join together."""
     parts = parts_of(directory)
     run: list[Part] = []
     for part in parts:
-        if len(parts) > 1 and (directory / part.name).stat().st_size < target:
+        if len(parts) > 1 and joins(directory, part):
             run.append(part)
             continue
         if run:

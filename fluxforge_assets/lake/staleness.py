@@ -60,14 +60,14 @@ def staleness(
 def fingerprint_of(lake: Lake, dataset: Dataset, place: Place) -> str | None:
     """What the newest part says of its making; None for a partition without parts. Raises: DataError."""
     directory = lake.partition(place, dataset.folder)
-    last: DataError | None = None
+    last: Exception | None = None
     for _ in range(ATTEMPTS):
         parts = parts_of(directory)
         if not parts:
             return None
         try:
             return read_provenance(directory / max(parts, key=lambda part: part.to_us).name).fingerprint
-        except DataError as error:
+        except (DataError, FileNotFoundError) as error:
             # the partition may have been replaced between listing and opening
             last = error
-    raise last or DataError(f"{directory} cannot be read")
+    raise DataError(f"{directory} cannot be read: {last}", "try again when no backfill is running") from last

@@ -243,7 +243,7 @@ class Etl(Section):
 
 
 class Compaction(Section):
-    """How the files of closed days become few."""
+    """How many files become few."""
 
     enabled: bool = Field(default=True, description="whether the daily run compacts")
     target_file_mb: int = Field(128, ge=1, description="size from which a file is left as it is, MiB")
@@ -251,6 +251,9 @@ class Compaction(Section):
     min_age_hours: float = Field(1.0, ge=0, description="time after a day's end before it is compacted, h")
     hour: int = Field(2, ge=0, le=23, description="UTC hour of the daily run")
     days_back: int = Field(31, ge=1, description="days the daily run looks back")
+    open_day_parts: int = Field(
+        60, ge=2, description="appended parts of a partition of the open day from which on they are merged into one"
+    )
 
 
 class Retention(Section):
