@@ -50,7 +50,7 @@ def build(config: Config) -> dg.Definitions:
             sensors=[
                 ready_sensor(config, job),
                 configuration_sensor(config),
-                completeness_sensor(config),
+                completeness_sensor(config, job),
                 liveness_sensor(),
             ],
             resources=resources(config),

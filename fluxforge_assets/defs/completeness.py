@@ -1,6 +1,7 @@
 """Checks of bronze: whether what was to be collected is here, and whether anything was put into quarantine.
 
-They judge the newest dates as a whole. Each can be executed from the page; a sensor evaluates them hourly, runless.
+They judge the newest dates as a whole. Each can be executed from the page; real-time runs evaluate them, and where none
+is under way a sensor does so hourly, runless.
 """
 
 import time
@@ -11,6 +12,7 @@ from dagster import AssetCheckExecutionContext, AssetCheckResult
 
 from fluxforge_assets.defs.bronze import bronze_key
 from fluxforge_assets.defs.resources import LakeResource
+from fluxforge_assets.defs.under_way import is_under_way
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.coverage import Coverage, coverages
 from fluxforge_assets.lake.paths import Lake
@@ -64,6 +66,18 @@ def judge_quarantine(lake: Lake) -> dict[str, Any]:
     return {"passed": not reasons, "severity": dg.AssetCheckSeverity.WARN, "metadata": shown}
 
 
+def evaluations(lake: Lake, config: Config) -> list[dg.AssetCheckEvaluation]:
+    """All of them as events, for what is not their own run."""
+    coverage = [
+        dg.AssetCheckEvaluation(
+            asset_key=bronze_key(channel), check_name=COVERAGE, **judge_coverage(lake, config, channel)
+        )
+        for channel in JUDGED
+    ]
+    gaps = dg.AssetCheckEvaluation(asset_key=bronze_key(Channel.GAPS), check_name=QUARANTINE, **judge_quarantine(lake))
+    return [*coverage, gaps]
+
+
 def completeness_checks(config: Config) -> list[dg.AssetChecksDefinition]:
     """The checks of bronze."""
     return [*(_coverage_check(config, channel) for channel in JUDGED), _quarantine_check()]
@@ -93,29 +107,22 @@ def _quarantine_check() -> dg.AssetChecksDefinition:
     return nothing_quarantined
 
 
-def completeness_sensor(config: Config) -> dg.SensorDefinition:
-    """Evaluates the checks of bronze every hour."""
+def completeness_sensor(config: Config, realtime: dg.JobDefinition) -> dg.SensorDefinition:
+    """Evaluates the checks of bronze every hour in which no real-time run does."""
 
     @dg.sensor(
         name="completeness",
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Judges every hour what was collected.",
+        description="Judges every hour what was collected, where no real-time run does.",
     )
     def completeness(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
         hour = str(int(time.time()) // HOUR_SECONDS)
         opened = lake.open()
         if context.cursor == hour or not opened.sources():
             return dg.SkipReason("judged this hour" if context.cursor == hour else "nothing was collected yet")
-        events = [
-            dg.AssetCheckEvaluation(
-                asset_key=bronze_key(channel), check_name=COVERAGE, **judge_coverage(opened, config, channel)
-            )
-            for channel in JUDGED
-        ]
-        quarantine = dg.AssetCheckEvaluation(
-            asset_key=bronze_key(Channel.GAPS), check_name=QUARANTINE, **judge_quarantine(opened)
-        )
-        return dg.SensorResult(asset_events=[*events, quarantine], cursor=hour)
+        if is_under_way(context.instance, realtime.name):
+            return dg.SkipReason("the real-time run judges what it lands")
+        return dg.SensorResult(asset_events=list(evaluations(opened, config)), cursor=hour)
 
     return completeness

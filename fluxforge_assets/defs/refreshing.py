@@ -5,22 +5,25 @@ They are apart from the real-time job because they may be late by minutes and mu
 
 import dagster as dg
 
+from fluxforge_assets.defs import staleness
 from fluxforge_assets.defs.checks import evaluations
 from fluxforge_assets.defs.liveness import alive
 from fluxforge_assets.defs.processed import of_realtime
 from fluxforge_assets.defs.resources import LakeResource
+from fluxforge_assets.defs.under_way import is_under_way
 from fluxforge_assets.lake.archive import archives_of
+from fluxforge_assets.lake.compaction import NotCompacted
 from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.paths import Place
 from fluxforge_assets.lake.recipe import Change
 from fluxforge_assets.lake.refresh import gold_marks, refresh
+from fluxforge_assets.lake.tidying import Untidy
 from fluxforge_assets.lake.update import Failed
 from fluxforge_collector.config.model import Config
 
 REFRESH = "gold_refresh"
 DUE_US = 3_600_000_000
 """A partition is judged about this often."""
-_ACTIVE = [s for s in dg.DagsterRunStatus if s.value in {"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"}]
 
 
 def refresh_job(config: Config) -> dg.JobDefinition:
@@ -33,19 +36,28 @@ def refresh_job(config: Config) -> dg.JobDefinition:
         opened = lake.open()
         archives = archives_of(opened)
         failed: list[str] = []
-        judged: dict[Dataset, list[Place]] = {}
+        untidy = Untidy(opened, config.compaction)
+        due: dict[Dataset, list[Place]] = {}
+        newest: dict[Dataset, Place] = {}
         for outcome in refresh(opened, config, gold_marks(opened)):
             if isinstance(outcome, Failed):
                 failed.append(f"{outcome.asset} {outcome.place.date}|{outcome.place.instrument.key}: {outcome.error}")
                 context.log.error(failed[-1])
                 continue
             context.log_event(of_realtime(opened, outcome, archives[outcome.place.source]))
+            untidy.changed(outcome)
+            newest[outcome.dataset] = outcome.place
             if _is_due(outcome):
-                judged.setdefault(outcome.dataset, []).append(outcome.place)
-        for dataset, places in judged.items():
-            for evaluation in evaluations(opened, config, dataset, places, archives):
+                due.setdefault(outcome.dataset, []).append(outcome.place)
+        for dataset, place in newest.items():
+            # at least one partition of each asset: what earlier runs found is no longer shown once this one tells of it
+            judged = evaluations(opened, config, dataset, due.get(dataset, [place]), archives)
+            for found in (*judged, staleness.evaluation(context.instance, opened, config, dataset)):
                 # Dagster takes a check here, though its annotation does not say so
-                context.log_event(evaluation)  # type: ignore[arg-type]
+                context.log_event(found)  # type: ignore[arg-type]
+        for one in untidy.tidy(lambda: False):
+            if isinstance(one, NotCompacted):
+                context.log.warning("parts of %s %s stay many: %s", one.what, one.partition, one.error)
         if failed:
             raise dg.Failure(f"{len(failed)} partitions failed; first: {failed[0]}", allow_retries=False)
 
@@ -75,8 +87,7 @@ def refresh_schedule(config: Config, job: dg.JobDefinition) -> dg.ScheduleDefini
     def gold_refresh(context: dg.ScheduleEvaluationContext, lake: LakeResource) -> dg.RunRequest | dg.SkipReason:
         if not gold_marks(lake.open()):
             return dg.SkipReason("no silver has changed since the last refresh")
-        running = context.instance.get_run_records(dg.RunsFilter(job_name=REFRESH, statuses=_ACTIVE), limit=1)
-        return dg.SkipReason("a refresh is under way") if running else dg.RunRequest()
+        return dg.SkipReason("a refresh is under way") if is_under_way(context.instance, REFRESH) else dg.RunRequest()
 
     return gold_refresh
 

@@ -7,6 +7,7 @@ import dagster as dg
 from fluxforge_assets.defs.partitions import INSTRUMENTS, instruments, today
 from fluxforge_assets.defs.realtime import REALTIME, dates_to_run
 from fluxforge_assets.defs.resources import LakeResource
+from fluxforge_assets.defs.under_way import is_under_way
 from fluxforge_assets.lake.inspection import check_instrument
 from fluxforge_assets.lake.landing import dates_waiting, waiting
 from fluxforge_assets.lake.paths import Lake
@@ -17,7 +18,6 @@ from fluxforge_collector.storage.bucket import LakePath
 
 READ_MANIFESTS = 500
 LONGEST_WAIT_S = 600.0
-_ACTIVE = [s for s in dg.DagsterRunStatus if s.value in {"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"}]
 
 
 def ready_sensor(config: Config, job: dg.JobDefinition) -> dg.SensorDefinition:
@@ -76,9 +76,9 @@ def seconds_to_wait(instance: dg.DagsterInstance, interval_s: float, *, is_new: 
 
     Where only failed work waits, longer after each failure in a row. New segments never wait for what keeps failing.
     """
-    records = instance.get_run_records(dg.RunsFilter(job_name=REALTIME), limit=8)
-    if any(record.dagster_run.status in _ACTIVE for record in records):
+    if is_under_way(instance, REALTIME):
         return None
+    records = instance.get_run_records(dg.RunsFilter(job_name=REALTIME), limit=8)
     if not records:
         return 0.0
     failures = 0

@@ -2,7 +2,8 @@
 
 An event costs as much as computing some seconds of its partition, and the checks read the whole day. So a partition is
 told at once where it is new or was built again, else about every `TELL_US` of its data, and judged about every
-`JUDGE_US`, each at its own time; what is left when the run ends.
+`JUDGE_US`, each at its own time; what is left when the run ends. Dagster's page no longer shows what earlier runs found
+of an asset once a run tells of it, so every run judges a partition of each asset, and the asset as a whole, at once.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import dagster as dg
 
+from fluxforge_assets.defs import completeness, staleness
 from fluxforge_assets.defs.bronze import DESCRIPTIONS, bronze_key, of_date
 from fluxforge_assets.defs.checks import evaluations
 from fluxforge_assets.defs.processed import of_realtime
@@ -39,6 +42,8 @@ class Untold:
         self._unjudged: dict[Dataset, list[Place]] = {}
         self._told_s: dict[str, float] = {}
         """When a date of bronze was told of last."""
+        self._judged_s: dict[str, float] = {}
+        """When what an asset holds was judged last as a whole, by its name; bronze under one."""
 
     def __repr__(self) -> str:
         return f"<Untold {len(self._changes)} partitions, {len(self._landed)} dates of bronze>"
@@ -70,27 +75,49 @@ class Untold:
                 self._context.log_event(dg.AssetMaterialization(bronze_key(channel), partition=date, metadata=shown))
             self._landed.remove(date)
             self._told_s[date] = time.monotonic()
+        if dates:
+            self._judge_whole("bronze", lambda: completeness.evaluations(self._lake, self._config))
+        told: dict[Dataset, Place] = {}
         for change in changes:
             if is_interrupted():
                 return
             self._context.log_event(of_realtime(self._lake, change, self._archives[change.place.source]))
             del self._changes[change.dataset, change.place]
+            told.setdefault(change.dataset, change.place)
             if _is_due(change, JUDGE_US):
                 self._unjudged.setdefault(change.dataset, []).append(change.place)
+        for dataset, place in told.items():
+            if dataset.asset not in self._judged_s:
+                self._unjudged.setdefault(dataset, [place])
+            self._judge_whole(dataset.asset, partial(self._configuration, dataset))
         while self._unjudged and not is_interrupted():
             self._judge_some()
+
+    def _configuration(self, dataset: Dataset) -> list[dg.AssetCheckEvaluation]:
+        return [staleness.evaluation(self._context.instance, self._lake, self._config, dataset)]
+
+    def _judge_whole(self, asset: str, judge: Callable[[], list[dg.AssetCheckEvaluation]]) -> None:
+        """Judge what is looked at as a whole, where this run has not for `JUDGE_US`."""
+        now = time.monotonic()
+        if now - self._judged_s.get(asset, -JUDGE_US) < JUDGE_US / 1e6:
+            return
+        self._judged_s[asset] = now
+        self._log(judge())
 
     def _judge_some(self) -> None:
         """Judge a few partitions of one dataset: all at once would keep the next segment waiting."""
         dataset, places = next(iter(self._unjudged.items()))
         some, rest = places[:JUDGED_AT_ONCE], places[JUDGED_AT_ONCE:]
-        for evaluation in evaluations(self._lake, self._config, dataset, some, self._archives):
-            # Dagster takes a check here, though its annotation does not say so
-            self._context.log_event(evaluation)  # type: ignore[arg-type]
+        self._log(evaluations(self._lake, self._config, dataset, some, self._archives))
         if rest:
             self._unjudged[dataset] = rest
         else:
             del self._unjudged[dataset]
+
+    def _log(self, found: list[dg.AssetCheckEvaluation]) -> None:
+        for evaluation in found:
+            # Dagster takes a check here, though its annotation does not say so
+            self._context.log_event(evaluation)  # type: ignore[arg-type]
 
 
 def _is_due(change: Change, every_us: int) -> bool:

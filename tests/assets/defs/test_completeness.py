@@ -5,7 +5,8 @@ import pytest
 from support.market import NOON_US, SECOND, deliver, records, seal
 
 from fluxforge_assets.definitions import build
-from fluxforge_assets.defs.completeness import completeness_sensor, judge_coverage, judge_quarantine
+from fluxforge_assets.defs.completeness import judge_coverage, judge_quarantine
+from fluxforge_assets.defs.realtime import REALTIME
 from fluxforge_assets.lake.landing import land
 from fluxforge_collector.config.model import Checks
 from fluxforge_collector.records import Channel
@@ -59,14 +60,19 @@ def test_the_sensor_judges_once_an_hour(holed, config, instance):
 
     def tick(cursor):
         context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"lake": defs.resources["lake"]})
-        return completeness_sensor(config)(context)
+        return defs.get_repository_def().get_sensor_def("completeness")(context)
 
     first = tick(None)
     assert {event.asset_key.to_user_string() for event in first.asset_events} == {
         "bronze/orderbook", "bronze/trades", "bronze/ticker", "bronze/gaps",
     }  # fmt: skip
     assert isinstance(tick(first.cursor), dg.SkipReason)
-    assert isinstance(tick(str(int(first.cursor) - 1)), dg.SensorResult)
+    earlier = str(int(first.cursor) - 1)
+    assert isinstance(tick(earlier), dg.SensorResult)
+    run = instance.create_run_for_job(defs.get_repository_def().get_job(REALTIME), status=dg.DagsterRunStatus.STARTED)
+    assert "judges what it lands" in tick(earlier).skip_message
+    instance.report_run_failed(run)
+    assert isinstance(tick(earlier), dg.SensorResult)
 
 
 def test_real_time_assets_have_a_freshness_policy(config, defs):

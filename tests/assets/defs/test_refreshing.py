@@ -1,15 +1,8 @@
 """The refresh of the gold tables: its schedule and job, its assets by hand, and how the page shows them."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import dagster as dg
 import polars as pl
 import pytest
-import yaml
 from polars.testing import assert_frame_equal
 from support.market import DAY, NOON_US, SECOND, config_of, records, seal
 
@@ -19,7 +12,6 @@ from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.marks import GOLD, mark
 from fluxforge_assets.lake.update import update
 
-ROOT = Path(__file__).parents[3]
 NEXT = "2026-11-21"
 KEY = f"{NEXT}|binanceus:BTC-USDT"
 VENUES = (("binanceus", "BTC/USDT"), ("okx", "BTC/USDT"))
@@ -81,6 +73,7 @@ def test_the_schedule_refreshes_what_changed_and_a_backfill_gives_the_same(fille
     }
     assert {asset for asset, partition in events if partition == KEY} == {dataset.asset for dataset in REFRESHED}
     assert all(e.metadata["rows_written"].value > 0 for e in events.values())
+    assert_all_judged(run, defs)
     assert evaluate(defs, instance).run_requests == []
     assert "no silver has changed" in evaluate(defs, instance).skip_message
     found = tables(filled)
@@ -101,6 +94,15 @@ def test_the_schedule_refreshes_what_changed_and_a_backfill_gives_the_same(fille
         assert_frame_equal(found[key], frame, check_exact=True)
 
 
+def assert_all_judged(run, defs):
+    """Each run judges what it tells of: the page shows nothing that an earlier one found."""
+    refreshed = {dg.AssetKey(dataset.asset_key) for dataset in REFRESHED}
+    known = {key for key in defs.resolve_asset_graph().asset_check_keys if key.asset_key in refreshed}
+    found = run.get_asset_check_evaluations()
+    assert {e.asset_check_key for e in found} == known
+    assert all(e.passed for e in found), [e.check_name for e in found if not e.passed]
+
+
 def test_lineage_is_from_silver_order_books_alone_and_labels_are_flagged(defs):
     graph = defs.get_repository_def().asset_graph
     for dataset in REFRESHED:
@@ -114,28 +116,3 @@ def test_lineage_is_from_silver_order_books_alone_and_labels_are_flagged(defs):
     values = [column for column in columns if column.name.startswith("fwd_")]
     assert len(values) > 3
     assert all("Looks ahead" in column.description for column in values)
-
-
-def test_labels_from_the_command_line(filled, config, tmp_path):
-    """As a user materialises one partition, and asks for its rows."""
-    file = tmp_path / "fluxforge.yaml"
-    file.write_text(yaml.safe_dump(json.loads(config.model_dump_json())))
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
-    env = {**os.environ, "DAGSTER_HOME": str(home), "FLUXFORGE_CONFIG": str(file), "PYTHONWARNINGS": "ignore"}
-    bin_ = Path(sys.executable).parent
-    for select, partition in (("group:bronze", NEXT), ("gold/labels", KEY)):
-        said = subprocess.run(
-            [
-                str(bin_ / "dagster"), "asset", "materialize", "-m", "fluxforge_assets.definitions",
-                "--select", select, "--partition", partition,
-            ],
-            cwd=home, env=env, capture_output=True, text=True, timeout=240, check=False,
-        )  # fmt: skip
-        assert said.returncode == 0, said.stderr[-2000:]
-    rows = subprocess.run(
-        [str(bin_ / "fluxforge"), "query", "gold/labels", "--columns", "ts,fwd_ret_5s", "--format", "json"],
-        cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert len(json.loads(rows.stdout)) > 10, rows.stderr
