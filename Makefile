@@ -2,11 +2,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-s3 account soak crash cluster browser hour check deploy-check audit bench docs format lock clean
+.PHONY: help demo test long test-s3 account soak crash cluster browser hour check deploy-check audit bench docs format lock clean
 
 help:
 	@echo "make demo    set up and run everything offline, ending in bars (Ctrl-C stops it)"
 	@echo "make test    set up and run the tests"
+	@echo "make long    the long tests: deaths before every change, many random options, a change of configuration"
 	@echo "make account balance what was sent against what was kept, for each fault alone"
 	@echo "make soak    the collector through a misbehaving hour, SECONDS=3600: memory, queue, account"
 	@echo "make crash   the collector killed a hundred times: nothing flushed is lost or doubled"
@@ -42,6 +43,13 @@ demo: .venv/compiled
 
 test: .venv/compiled
 	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+
+# what has no target of its own below
+LONG_TESTS := tests/collector/segments tests/assets/lake/test_compaction_kill.py tests/assets/lake/test_conversion.py \
+	tests/assets/test_twin_random.py tests/end_to_end/test_configuration_change.py
+
+long: .venv/compiled
+	$(BIN)/pytest -n 2 --dist worksteal -m slow --timeout 3600 $(LONG_TESTS) $(ARGS)
 
 account: .venv/compiled
 	$(BIN)/pytest -m slow -k balances -n 2 --timeout 900 tests/collector $(ARGS)

@@ -113,7 +113,7 @@ def test_a_change_of_configuration_is_seen_and_backfilled_by_clicking(page, plat
     page.goto("/locations")
     page.get_by_role("button", name="Reload").first.click()
     page.goto("/assets/silver/orderbook?view=checks&checkDetail=configuration_current")
-    platform.wait(lambda: platform.check("silver/orderbook", "configuration_current") == "FAILED", "stale is told")
+    platform.wait(lambda: platform.check("silver/orderbook", "configuration_current")[0] == "FAILED", "stale is told")
     page.reload()
     expect(page.get_by_text("fluxforge backfill --stale --asset silver/orderbook").first).to_be_visible()
     keep(page, "stale.png")

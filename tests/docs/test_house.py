@@ -32,3 +32,15 @@ def test_the_lock_names_no_host():
     text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert "://" not in text
     assert "--hash=sha256:" in text
+
+
+def test_every_long_test_has_a_target():
+    """What `make test` leaves out is run by something: each such file is named in the Makefile, itself or by its folder."""
+    targets = re.findall(r"tests/[\w/.]+", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    long = [
+        p.relative_to(ROOT)
+        for p in (ROOT / "tests").rglob("test_*.py")
+        if re.search(r"mark\.slow", p.read_text("utf-8"))
+    ]
+    assert len(long) > 10
+    assert [p for p in long if not any(Path(t) in {p, *p.parents} for t in targets)] == []

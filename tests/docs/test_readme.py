@@ -1,13 +1,8 @@
 """The README's commands, run in order as they stand there, over a lake with a few seconds of a market in it."""
 
-import contextlib
-import json
 import os
 import re
-import signal
 import subprocess
-import time
-import urllib.request
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +16,7 @@ COMMANDS = [
     for line in block.splitlines()
 ]
 ELSEWHERE = ("make ", "export ", ".venv/bin/fluxforge collect", ".venv/bin/dagster dev")
+"""`dagster dev` as it stands there is started by `end_to_end/test_configuration_change.py`."""
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -54,43 +50,5 @@ def test_every_command_of_the_readme_runs(checkout, environment):
         if " query " in command and "--out" not in command:
             assert "BTC-USDT" in done.stdout or "," in done.stdout, command
     assert pl.read_parquet(checkout / "silver.parquet").height > 5
-
-
-def test_the_page_starts_with_the_readmes_command(checkout, environment):
-    """`dagster dev` serves the location, loaded; the sensor is on; an interrupt ends it."""
-    command = next(c for c in COMMANDS if c.startswith(".venv/bin/dagster dev"))
-    port = 30_000 + os.getpid() % 20_000
-    question = "{workspaceOrError{... on Workspace{locationEntries{locationOrLoadError{__typename}}}}}"
-    with (checkout / "dev.log").open("wb") as log:
-        process = subprocess.Popen(
-            f"exec {command} --port {port}", shell=True, cwd=checkout, env=environment,
-            stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-    try:
-        answer, deadline = "", time.monotonic() + 240
-        while "RepositoryLocation" not in answer and time.monotonic() < deadline:
-            assert process.poll() is None, (checkout / "dev.log").read_text()[-2000:]
-            answer = ask(port, question)
-            time.sleep(0.5)
-        assert "RepositoryLocation" in answer, (checkout / "dev.log").read_text()[-2000:]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(30)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def ask(port, question):
-    """A GraphQL answer as text; empty while there is none."""
-    body = json.dumps({"query": question}).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/graphql", data=body, headers={"content-type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return answer.read().decode()
-    except OSError:
-        return ""
+    bars = pl.read_parquet(f"{checkout}/lake/processed/*/orderbook/bars/**/*.parquet")
+    assert set(bars["symbol"]) == {"BTC-USDT", "ETH-USDT"}

@@ -1,17 +1,15 @@
-"""A change of configuration, backfilled: by the real webserver and daemon, and in short by what the command queues."""
+"""The command that backfills what a change of configuration made stale: what it says, refuses and queues.
+
+What daemon and webserver make of it: `end_to_end/test_configuration_change.py`.
+"""
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import dagster as dg
-import polars as pl
 import pytest
 import yaml
 from support.market import DAY, INSTRUMENTS, config_of, records, seal
@@ -160,100 +158,6 @@ def test_all_means_all_that_was_collected(lake, home, here, capsys):
     keys = [f"{DAY}|{key}" for key in (BTC, ETH, "okx:BTC-USDT_USDT")]
     assert plan["batches"] == [{"assets": ["silver/trades"], "partitions": keys}]
     assert plan["estimate_seconds"] is None
-
-
-def silver(lake, symbol):
-    return sorted((lake.root / "processed").glob(f"*/orderbook/hf/*/symbol={symbol}/*/part-*.parquet"))
-
-
-def bars(lake, symbol):
-    return pl.read_parquet(
-        sorted((lake.root / "processed").glob(f"*/orderbook/bars/*/symbol={symbol}/*/part-*.parquet"))
-    )
-
-
-def is_new(lake, symbol):
-    """Whether silver and bars of a symbol are those of the changed configuration."""
-    names = pl.read_parquet_schema(silver(lake, symbol)[0])
-    return "log_ret_10s" in names and 10_000_000 in set(bars(lake, symbol)["bar_us"])
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_a_change_is_backfilled_by_webserver_and_daemon(tmp_path, lake, home):
-    """`dagster dev` as a user starts it: first one instrument through GraphQL, then the rest through the instance."""
-    seal(lake.root, records(1, seconds=30, instruments=INSTRUMENTS[:2]))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    with (tmp_path / "dev.log").open("w") as log:
-        dev = subprocess.Popen(
-            [str(BIN / "dagster"), "dev", "-w", str(ROOT / "workspace.yaml"), "-p", url.rpartition(":")[2]],
-            cwd=home["DAGSTER_HOME"], env={**home, "PATH": f"{BIN}:{home['PATH']}"}, stdout=log,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-
-    def wait_for(condition):
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not condition():
-            assert dev.poll() is None, (tmp_path / "dev.log").read_text()[-4000:]
-            assert time.monotonic() < deadline, (tmp_path / "dev.log").read_text()[-4000:]
-            time.sleep(1)
-
-    try:
-        wait_for(
-            lambda: silver(lake, "ETH-USDT") and list((lake.root / "processed").glob("*/orderbook/bars/*/symbol=ETH*"))
-        )
-        configure(home, lake, **CHANGED)
-        before = [(path.name, path.stat().st_ino) for path in silver(lake, "ETH-USDT")]
-        wait_for(lambda: answers(url))
-        code, said = fluxforge(home, "backfill", "--stale", "--instrument", BTC, "--launch", "--url", url)
-        assert code == 0, said
-        wait_for(lambda: is_new(lake, "BTC-USDT"))
-        assert before == [(path.name, path.stat().st_ino) for path in silver(lake, "ETH-USDT")]
-        code, said = fluxforge(home, "backfill", "--stale", "--launch")
-        assert code == 0, said
-        assert "no Dagster daemon" not in said
-        assert "judging by past runs" in said
-        wait_for(lambda: is_new(lake, "ETH-USDT"))
-        wait_for(lambda: "nothing to compute again" in fluxforge(home, "backfill", "--stale")[1])
-        wait_for(lambda: check_status(url, "silver/orderbook") == "SUCCEEDED")
-    finally:
-        os.killpg(dev.pid, signal.SIGTERM)
-        try:
-            dev.wait(30)
-        finally:
-            if dev.poll() is None:
-                os.killpg(dev.pid, signal.SIGKILL)
-                dev.wait()
-
-
-def ask(url, query):
-    request = urllib.request.Request(
-        f"{url}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as response:
-        return json.load(response)["data"]
-
-
-def answers(url):
-    try:
-        return ask(url, "{ version }")["version"]
-    except OSError:
-        return False
-
-
-def check_status(url, asset):
-    """How the check `configuration_current` of an asset came out last, as its page shows it."""
-    path = json.dumps(asset.split("/"))
-    data = ask(
-        url,
-        "{ assetNodes(assetKeys: [{path: " + path + "}]) { assetChecksOrError { ... on AssetChecks { checks { name"
-        " executionForLatestMaterialization { status } } } } } }",
-    )
-    checks = {check["name"]: check for check in data["assetNodes"][0]["assetChecksOrError"]["checks"]}
-    execution = checks["configuration_current"]["executionForLatestMaterialization"]
-    return execution and execution["status"]
 
 
 def test_a_dry_run_writes_nothing(lake, config, home, here):

@@ -1,73 +1,58 @@
-"""Dagster's command line as a user types it, with this repository's profile. The daemon: `end_to_end/test_hour.py`."""
+"""What Dagster's command line refuses, with this repository's profile. What it does: `docs/test_readme.py`."""
 
 import json
 import os
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
-import polars as pl
+import dagster as dg
 import pytest
 import yaml
-from support.market import DAY, INSTRUMENTS, config_of, records, seal
+from support.market import DAY, INSTRUMENTS, records, seal
+
+from fluxforge_assets.defs.partitions import register
+from fluxforge_assets.lake.landing import land
+from fluxforge_assets.lake.update import update
 
 ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
-BTC, ETH = f"{DAY}|binanceus:BTC-USDT", f"{DAY}|binanceus:ETH-USDT"
+BTC = f"{DAY}|binanceus:BTC-USDT"
+BOTH = ("--select", "silver/orderbook,gold/bars")
 DEADLINE_SECONDS = 240
 
 
 @pytest.fixture
-def home(tmp_path, lake):
-    """A Dagster home with the repository's profile, and the environment of its commands."""
+def home(tmp_path, lake, config):
+    """A Dagster home with the repository's profile that knows an instrument, and the environment of its commands."""
     folder = tmp_path / "home"
     folder.mkdir()
     (folder / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     file = tmp_path / "fluxforge.yaml"
-    file.write_text(yaml.safe_dump(json.loads(config_of(lake.root).model_dump_json())))
+    file.write_text(yaml.safe_dump(json.loads(config.model_dump_json())))
+    with chdir(folder), dg.DagsterInstance.from_config(str(folder)) as instance:
+        register(instance, {"binanceus:BTC-USDT"})
     return {**os.environ, "DAGSTER_HOME": str(folder), "FLUXFORGE_CONFIG": str(file), "PYTHONWARNINGS": "ignore"}
 
 
-def dagster(home, *arguments):
-    """Run a command where the profile is; its code, and what it printed."""
-    done = subprocess.run(
-        [str(BIN / "dagster"), *arguments],
-        cwd=home["DAGSTER_HOME"], env=home, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False,
-    )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr
-
-
-def bars(lake):
-    files = list((lake.root / "processed").glob("*/orderbook/bars/*/*/*/part-*.parquet"))
-    return pl.read_parquet(files) if files else pl.DataFrame()
-
-
-def test_list_materialise_and_be_refused_from_the_command_line(lake, home):
-    seal(lake.root, records(1, seconds=20, instruments=INSTRUMENTS[:2]))
-    module = ("-m", "fluxforge_assets.definitions")
-    code, said = dagster(home, "asset", "list", *module)
-    assert code == 0, said
-    assert {"bronze/trades", "silver/orderbook", "gold/bars"} <= set(said.split())
-
-    code, said = dagster(home, "asset", "materialize", *module, "--select", "group:bronze", "--partition", DAY)
-    assert code == 0, said
-    select = ("--select", "silver/orderbook,gold/bars")
-    code, said = dagster(home, "asset", "materialize", *module, *select, "--partition", BTC)
-    assert code == 0, said
-    assert set(bars(lake)["symbol"]) == {"BTC-USDT"}
-    code, said = dagster(home, "asset", "materialize", *module, *select, "--partition-range", f"{BTC}...{ETH}")
-    assert code == 0, said
-    assert set(bars(lake)["symbol"]) == {"BTC-USDT", "ETH-USDT"}
-
+def test_what_cannot_be_meant_is_refused_and_changes_nothing(lake, config, home):
+    """An asset, an instrument, a key of the wrong kind, a date in the future; the home stays clean."""
+    seal(lake.root, records(1, seconds=20, instruments=INSTRUMENTS[:1]))
+    land(lake, "ccxt")
+    assert list(update(lake, config, "ccxt", DAY))
     kept = {path: path.stat().st_ino for path in (lake.root / "processed").rglob("*.parquet")}
     for asked, named in (
         (["--select", "gold/bar", "--partition", BTC], 'did you mean one of the following?\n\t["gold", "bars"]'),
-        ([*select, "--partition", f"{DAY}|binanceus:NO-SUCH"], "NO-SUCH"),
-        ([*select, "--partition", DAY], f"containing the passed partition key `{DAY}`"),
-        ([*select, "--partition", "2099-01-01|binanceus:BTC-USDT"], "2099-01-01"),
+        ([*BOTH, "--partition", f"{DAY}|binanceus:NO-SUCH"], "NO-SUCH"),
+        ([*BOTH, "--partition", DAY], f"containing the passed partition key `{DAY}`"),
+        ([*BOTH, "--partition", "2099-01-01|binanceus:BTC-USDT"], "2099-01-01"),
     ):
-        code, said = dagster(home, "asset", "materialize", *module, *asked)
-        assert code != 0
-        assert named in said
+        done = subprocess.run(
+            [str(BIN / "dagster"), "asset", "materialize", "-m", "fluxforge_assets.definitions", *asked],
+            cwd=home["DAGSTER_HOME"], env=home, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False,
+        )  # fmt: skip
+        assert done.returncode != 0
+        assert named in done.stdout + done.stderr
     assert kept == {path: path.stat().st_ino for path in (lake.root / "processed").rglob("*.parquet")}
-    assert not [path for path in Path(home["DAGSTER_HOME"]).iterdir() if path.name not in {"dagster.yaml", ".dagster"}]
+    assert {path.name for path in Path(home["DAGSTER_HOME"]).iterdir()} == {"dagster.yaml", ".dagster"}
