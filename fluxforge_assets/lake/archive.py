@@ -36,6 +36,8 @@ class Archive:
         self._listed: dict[str, LakePath] = {}
         self._names: dict[str, tuple[SegmentName, ...]] = {}
         self._manifests: dict[str, Manifest] = {}
+        self._first: dict[str, int] = {}
+        self._between: dict[tuple[int, int], tuple[SegmentName, ...]] = {}
         self._files: dict[tuple[str, str], DayFiles] = {}
         self._watermark: int | None = None
 
@@ -72,6 +74,7 @@ class Archive:
     def look_again(self) -> None:
         """See what has landed since; what was read of segments is kept, for they never change."""
         self._names.clear()
+        self._between.clear()
         self._files.clear()
         self._watermark = None
         if self.kept is not None:
@@ -91,12 +94,17 @@ class Archive:
         """Look again where files are: compaction has moved rows from many into few."""
         self._files.clear()
 
-    def between(self, from_us: int, to_us: int) -> list[SegmentName]:
+    def between(self, from_us: int, to_us: int) -> tuple[SegmentName, ...]:
         """Segments that may hold rows captured in `[from_us, to_us)`, by start.
 
         Those of the range, each collector's last one before, its first one after, and those after that bring older
         rows: a record that reaches the writer late, such as a trade fetched again, is kept in the segment open then.
         """
+        if (from_us, to_us) not in self._between:  # asked for again by every instrument
+            self._between[from_us, to_us] = self._find(from_us, to_us)
+        return self._between[from_us, to_us]
+
+    def _find(self, from_us: int, to_us: int) -> tuple[SegmentName, ...]:
         before: dict[str, SegmentName] = {}
         found: list[SegmentName] = []
         after: dict[str, SegmentName] = {}
@@ -109,18 +117,20 @@ class Archive:
                     found.append(name)
                 elif name.collector not in after:
                     after[name.collector] = name
-                elif name.start_us < to_us + LATEST_US and self._first_us(name) < to_us:
+                elif name.start_us < to_us + LATEST_US and self.first_us(name) < to_us:
                     found.append(name)
             date = next_date(date)
-        return sorted({*before.values(), *found, *after.values()}, key=lambda name: (name.start_us, name.id))
+        return tuple(sorted({*before.values(), *found, *after.values()}, key=lambda name: (name.start_us, name.id)))
 
-    def _first_us(self, name: SegmentName) -> int:
+    def first_us(self, name: SegmentName) -> int:
         """The earliest capture time in a segment; gaps may begin long before."""
-        channels = self.manifest(name).channels.items()
-        entries = (
-            entry for channel, known in channels if channel != Channel.GAPS for entry in known.instruments.values()
-        )
-        return min((entry.first_us for entry in entries), default=name.start_us)
+        if name.id not in self._first:
+            channels = self.manifest(name).channels.items()
+            entries = (
+                entry for channel, known in channels if channel != Channel.GAPS for entry in known.instruments.values()
+            )
+            self._first[name.id] = min((entry.first_us for entry in entries), default=name.start_us)
+        return self._first[name.id]
 
     def instruments(self, names: Iterable[SegmentName]) -> set[str]:
         """Keys of the instruments with rows in these segments."""

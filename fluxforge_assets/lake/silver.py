@@ -35,11 +35,14 @@ class FromSegments:
     def inputs(self, place: Place) -> list[Input]:
         """The segments of the day and those around it that can change its rows, each from its first row on."""
         names = self.archive.between(place.start_us - self.lookback_us, place.end_us)
-        return [Input(name.id, min(name.start_us, self._first_us(name, place))) for name in names]
+        return [Input(name.id, self._first_us(name, place)) for name in names]
 
     def _first_us(self, name: SegmentName, place: Place) -> int:
+        """The segment's start, or the instrument's first row where it came late."""
+        if self.archive.first_us(name) >= name.start_us:
+            return name.start_us
         entries = (e.instruments.get(place.instrument.key) for e in self._entries(name))
-        return min((entry.first_us for entry in entries if entry), default=name.start_us)
+        return min((name.start_us, *(entry.first_us for entry in entries if entry)))
 
     def _entries(self, name: SegmentName) -> list[ChannelEntry]:
         channels = self.archive.manifest(name).channels

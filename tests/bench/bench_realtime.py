@@ -1,7 +1,8 @@
 """Figures of the real-time path: 50 instruments, a segment a minute, from ready to bars that can be queried.
 
-`python tests/bench/bench_realtime.py [--minutes 5] [--stages-only | --end-to-end-only]` prints what each stage costs in this process, then
-what the real daemon needs from end to end, and as its last line JSON. Figures in seconds depend on the machine.
+`python tests/bench/bench_realtime.py [--minutes 5] [--passed 1380] [--stages-only | --end-to-end-only]` prints what each stage
+costs in this process, then what the real daemon needs from end to end, and as its last line JSON; `--passed` as if so many
+minutes of the day had gone by before. Figures in seconds depend on the machine.
 """
 
 import argparse
@@ -15,15 +16,17 @@ from statistics import median
 
 import numpy as np
 from generated import generate
+from passed_day import repeat_minute
 from processes import cpu_seconds, home_of, lean, memory_mb
 
 from fluxforge_assets.kernels.warm import warm
+from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.datasets import GOLD_BARS
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change
-from fluxforge_assets.lake.update import update
+from fluxforge_assets.lake.update import KEEP_BYTES, update
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.config.model import Config, Ingestion
 from fluxforge_collector.instruments import Instrument
@@ -66,14 +69,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--instruments", type=int, default=50)
     parser.add_argument("--minutes", type=int, default=5)
+    parser.add_argument("--passed", type=int, default=0)
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--stages-only", action="store_true")
     only.add_argument("--end-to-end-only", action="store_true")
     asked = parser.parse_args()
-    found: dict[str, object] = {"bench": "realtime", "instruments": asked.instruments}
+    found: dict[str, object] = {"bench": "realtime", "instruments": asked.instruments, "passed": asked.passed}
     if not asked.end_to_end_only:
         with tempfile.TemporaryDirectory() as folder:
-            found["stages"] = stages(Path(folder), asked.instruments, asked.minutes)
+            found["stages"] = stages(Path(folder), asked.instruments, asked.minutes, asked.passed)
     if not asked.stages_only:
         with tempfile.TemporaryDirectory() as folder:
             found["end_to_end"] = end_to_end(Path(folder), asked.instruments, asked.minutes)
@@ -150,19 +154,21 @@ def configured(root: Path, date: str) -> tuple[Path, Config]:
     return path, load_config(path)
 
 
-def stages(folder: Path, instruments: int, minutes: int) -> dict[str, dict[str, float]]:
+def stages(folder: Path, instruments: int, minutes: int, passed: int) -> dict[str, dict[str, float]]:
     """CPU and wall seconds of each stage for one minute of all instruments, medians."""
-    start_us = int(time.time()) // 60 * MINUTE_US
-    start_us = start_us - start_us % 86_400_000_000 + 36_000_000_000
+    start_us = int(time.time()) // 86_400 * 86_400_000_000 + passed * MINUTE_US
     date = date_of(start_us)
     _, config = configured(folder, date)
     lake = Lake(folder / "lake")
+    archive = Archive(lake, "ccxt", keep_bytes=KEEP_BYTES)  # stays from minute to minute, as in the real-time job
     warm()
     manifests = seal(folder / "staging", start_us, WARM_MINUTES + minutes, instruments)
     spent: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for minute, manifest in enumerate(manifests):
         deliver(folder / "staging", lake.root, manifest)
-        taken = _one_minute(lake, config, date)
+        taken = _one_minute(lake, config, date, archive)
+        if minute == 0:
+            repeat_minute(lake, config, manifest, passed)
         for name, pair in taken.items() if minute >= WARM_MINUTES else ():
             spent[name].append(pair)
     found = {
@@ -175,7 +181,7 @@ def stages(folder: Path, instruments: int, minutes: int) -> dict[str, dict[str, 
     return found
 
 
-def _one_minute(lake: Lake, config: Config, date: str) -> dict[str, tuple[float, float]]:
+def _one_minute(lake: Lake, config: Config, date: str, archive: Archive) -> dict[str, tuple[float, float]]:
     taken: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
     began = at = (time.process_time(), time.monotonic())
 
@@ -186,8 +192,9 @@ def _one_minute(lake: Lake, config: Config, date: str) -> dict[str, tuple[float,
         at = now
 
     assert land(lake, "ccxt", [date]).manifests
+    archive.look_again()
     lap("landing")
-    for outcome in update(lake, config, "ccxt", date):
+    for outcome in update(lake, config, "ccxt", date, archive):
         assert isinstance(outcome, Change), outcome
         lap(outcome.dataset.asset)
     lap("rest")
