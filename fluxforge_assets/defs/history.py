@@ -17,6 +17,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 
 from fluxforge_assets.defs.compaction import POOL
 from fluxforge_assets.defs.liveness import alive
+from fluxforge_assets.defs.thinning import thin
 from fluxforge_collector.config.model import Config
 
 HISTORY_PURGE = "history_purge"
@@ -34,6 +35,8 @@ class Purged(NamedTuple):
 
     deleted: int
     kept: int
+    thinned: int
+    """Events of the runs kept that the same run's later ones replace."""
     bytes_before: int
     bytes_after: int
 
@@ -53,8 +56,10 @@ def purge(instance: dg.DagsterInstance, *, before: datetime) -> Purged:
         shutil.rmtree(Path(instance.storage_directory()) / run, ignore_errors=True)
         instance.compute_log_manager.delete_logs(prefix=[run])
     sweep_shards(instance)
+    kept = [run for run in finished if run not in set(gone)]
+    thinned = thin(sql_storage(instance), kept)
     pack(instance)
-    return Purged(len(gone), len(finished) - len(gone), size, history_bytes(instance))
+    return Purged(len(gone), len(kept), thinned, size, history_bytes(instance))
 
 
 def finished_runs(instance: dg.DagsterInstance, before: datetime) -> list[str]:
@@ -73,9 +78,6 @@ def finished_runs(instance: dg.DagsterInstance, before: datetime) -> list[str]:
 
 def owners(instance: dg.DagsterInstance) -> set[str]:
     """Runs that own the newest event of a kind of any partition, or the newest evaluation of any check."""
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage):
-        raise dg.Failure("the event log is in no SQL database: its history cannot be purged", allow_retries=False)
     events, checks = SqlEventLogStorageTable.c, AssetCheckExecutionsTable.c
     newest_events = (
         sa.select(sa.func.max(events.id))
@@ -83,12 +85,20 @@ def owners(instance: dg.DagsterInstance) -> set[str]:
         .group_by(events.asset_key, events.partition, events.dagster_event_type)
     )
     newest_checks = sa.select(sa.func.max(checks.id)).group_by(checks.asset_key, checks.check_name, checks.partition)
-    with storage.index_connection() as connection:
+    with sql_storage(instance).index_connection() as connection:
         rows = [
             *connection.execute(sa.select(events.run_id).where(events.id.in_(newest_events)).distinct()),
             *connection.execute(sa.select(checks.run_id).where(checks.id.in_(newest_checks)).distinct()),
         ]
     return {row[0] for row in rows if row[0]}
+
+
+def sql_storage(instance: dg.DagsterInstance) -> SqlEventLogStorage:
+    """The event log's database. Raises: dagster.Failure where it is in none."""
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        raise dg.Failure("the event log is in no SQL database: its history cannot be purged", allow_retries=False)
+    return storage
 
 
 def sweep_shards(instance: dg.DagsterInstance) -> None:
@@ -135,7 +145,7 @@ def history_job(config: Config) -> dg.JobDefinition:
         """Delete superseded runs; every partition and check keeps the run that owns its newest event."""
         alive(context)
         done = purge(context.instance, before=datetime.now(UTC) - timedelta(days=config.retention.keep_run_days))
-        context.log.info("deleted %d runs, kept %d", done.deleted, done.kept)
+        context.log.info("deleted %d runs, kept %d without %d events", done.deleted, done.kept, done.thinned)
         context.add_output_metadata(done._asdict())
 
     @dg.job(

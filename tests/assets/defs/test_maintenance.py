@@ -170,6 +170,40 @@ def test_a_purge_keeps_the_status_of_every_partition(history, tmp_path):
     assert purge(history, before=moment()).deleted == 0
 
 
+def test_a_run_that_told_many_times_keeps_its_last_word_on_each_partition(history):
+    """In the index, its tags, and the run's own log."""
+    told = dg.AssetKey(["told"])
+
+    @dg.op
+    def follow(context):
+        for number in range(5):
+            for partition in "ab":
+                tags = {"dagster/data_version": str(number)}
+                event = dg.AssetMaterialization(told, partition=partition, metadata={"number": number}, tags=tags)
+                context.log_event(event)
+            context.log_event(dg.AssetObservation(told, partition="a", metadata={"number": number}))
+
+    @dg.job(executor_def=dg.in_process_executor)
+    def staying():
+        follow()
+
+    run = staying.execute_in_process(instance=history)
+    size = history.event_log_storage.path_for_shard(run.run_id)
+    before = Path(size).stat().st_size
+    done = purge(history, before=moment())
+    assert (done.deleted, done.kept, done.thinned) == (0, 1, 12)
+    records = history.fetch_materializations(told, limit=99).records
+    assert {r.partition_key: r.asset_materialization.metadata["number"].value for r in records} == {"a": 4, "b": 4}
+    assert len(records) == 2
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    assert len(history.all_logs(run.run_id, of_type=kind)) == 2
+    versions = history.event_log_storage.get_latest_tags_by_partition(told, kind, ["dagster/data_version"])
+    assert versions == {partition: {"dagster/data_version": "4"} for partition in "ab"}
+    assert history.get_materialized_partitions(told) == {"a", "b"}
+    assert Path(size).stat().st_size <= before
+    assert purge(history, before=moment()).thinned == 0
+
+
 def test_a_purge_leaves_runs_under_way_and_recent_ones(history):
     active = history.create_run_for_job(dg.Definitions(assets=[counted]).resolve_implicit_global_asset_job_def())
     first = materialise(history, "a")
