@@ -11,26 +11,17 @@ import dagster as dg
 from fluxforge_assets.defs.spark import Float64Array, spark
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.coverage import gaps_until
-from fluxforge_assets.lake.datasets import Dataset
+from fluxforge_assets.lake.datasets import SILVER_ORDERBOOK
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.recent import recent
 from fluxforge_assets.lake.recipe import Change
 from fluxforge_assets.tables import Column
+from fluxforge_collector.config.features import FeatureOptions
 
 if TYPE_CHECKING:
     import polars as pl
 
 OWNERS = ["team:research"]
-PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 9
-_CURVES = {
-    "silver/orderbook": ("spread_bps", "ofi_l0", "imb_l0"),
-    "silver/trades": ("price", "amount"),
-    "silver/ticker": ("mid", "spread_bps"),
-    "gold/bars": ("mid_close", "vol"),
-    "gold/vpin": ("vpin", "imbalance"),
-    "gold/cross_venue": ("xv_dev_bps", "xv_disp_bps"),
-    "gold/ofi_integrated": ("ofi_int", "ofi_int_share"),
-}
 
 
 def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
@@ -55,6 +46,19 @@ def _meaning(column: Column) -> str:
     return " ".join(filter(None, (column.description, unit, formula)))
 
 
+def bar_lineage(options: FeatureOptions) -> dg.TableColumnLineage:
+    """Which columns of silver each column of the bars is computed from."""
+    from fluxforge_assets.bars.columns import declared_columns
+
+    silver = dg.AssetKey(SILVER_ORDERBOOK.asset_key)
+    return dg.TableColumnLineage(
+        {
+            bar.column.name: [dg.TableColumnDep(silver, name) for name in sorted(bar.needs)]
+            for bar in declared_columns(options)
+        }
+    )
+
+
 def of_change(lake: Lake, change: Change, archive: Archive) -> dict[str, Any]:
     """What is said of a partition when it changed: `from`, `to` and `rows_written` of the change, the rest of all."""
     gap_seconds, coverage = gaps_until(archive, change.place, change.to_us)
@@ -72,8 +76,8 @@ def of_change(lake: Lake, change: Change, archive: Archive) -> dict[str, Any]:
         "rebuilt": change.is_rebuilt,
         "read": _command(change),
     }
-    if change.tail.height:
-        shown["preview"] = dg.MetadataValue.md(preview(change.tail, change.dataset))
+    if change.glimpse.height:
+        shown["preview"] = dg.MetadataValue.md(preview(change.glimpse))
     if curves := _curves(lake, change):
         shown["plot"] = dg.MetadataValue.md(spark(curves))
     return shown
@@ -97,10 +101,8 @@ def _curves(lake: Lake, change: Change) -> dict[str, Float64Array]:
 
 def _drawn(change: Change) -> tuple[str, ...]:
     """The columns drawn: the dataset's own choice, else its first two with values."""
-    if change.dataset.asset in _CURVES:
-        return _CURVES[change.dataset.asset]
-    floats = [n for n, dtype in change.tail.schema.items() if dtype.is_float() and not change.tail[n].is_null().all()]
-    return tuple(floats[:2])
+    floats = [name for name, dtype in change.glimpse.schema.items() if dtype.is_float()]
+    return change.dataset.drawn or tuple(floats[:2])
 
 
 def instant(time_us: int) -> dg.TimestampMetadataValue:
@@ -108,14 +110,10 @@ def instant(time_us: int) -> dg.TimestampMetadataValue:
     return dg.MetadataValue.timestamp(datetime.fromtimestamp(time_us / 1e6, UTC))
 
 
-def preview(rows: pl.DataFrame, dataset: Dataset) -> str:
-    """The newest rows as a Markdown table: the key, what is drawn, then the first columns with values."""
-    apart = {"exchange", "symbol", "date", *dataset.key}
-    names = [n for n in rows.columns if n not in apart and rows[n].null_count() < rows.height]
-    first = [n for n in ("mid", *_CURVES.get(dataset.asset, ())) if n in names]
-    chosen = [*dataset.key, *dict.fromkeys([*first, *names])][:PREVIEW_COLUMNS]
-    shown = [[_cell(name, v) for name, v in row.items()] for row in rows.select(chosen).tail(PREVIEW_ROWS).to_dicts()]
-    lines = ["| " + " | ".join(cells) + " |" for cells in (chosen, ["---"] * len(chosen), *shown)]
+def preview(rows: pl.DataFrame) -> str:
+    """Rows as a Markdown table."""
+    shown = [[_cell(name, value) for name, value in row.items()] for row in rows.to_dicts()]
+    lines = ["| " + " | ".join(cells) + " |" for cells in (rows.columns, ["---"] * rows.width, *shown)]
     return "\n".join(lines)
 
 

@@ -110,6 +110,8 @@ class Dataset:
     description: str
     columns: Callable[[FeatureOptions], tuple[Column, ...]]
     key: tuple[str, ...]
+    drawn: tuple[str, ...] = ()
+    """The columns that show it best; where none is named, the first with values do."""
     looks_ahead: bool = False
     """Whether its values tell of what came after their rows."""
 
@@ -131,20 +133,22 @@ class Dataset:
 SILVER_ORDERBOOK = Dataset(
     "silver/orderbook", "orderbook/hf",
     "Features of the order book and the trades, one row per instrument and bucket.", _silver, ("ts",),
+    ("spread_bps", "ofi_l0", "imb_l0"),
 )  # fmt: skip
 SILVER_TRADES = Dataset(
     "silver/trades", "trades",
     "Every trade once, cleaned: a positive price and amount, the taker's side in lower case.",
-    lambda _: TRADES, ("ts", "seq"),
+    lambda _: TRADES, ("ts", "seq"), ("price", "amount"),
 )  # fmt: skip
 SILVER_TICKER = Dataset(
     "silver/ticker", "ticker",
     "The exchange's own summaries, cleaned, with mid and spread; a cross-check, not an input.",
-    lambda _: TICKER, ("ts", "seq"),
+    lambda _: TICKER, ("ts", "seq"), ("mid", "spread_bps"),
 )  # fmt: skip
 GOLD_BARS = Dataset(
     "gold/bars", "orderbook/bars",
     "Bars of every duration (`bar_us`), rolled up from silver; stamped at their end.", _bars, ("ts", "bar_us"),
+    ("mid_close", "vol"),
 )  # fmt: skip
 GOLD_LABELS = Dataset(
     "gold/labels", "gold/labels",
@@ -154,17 +158,17 @@ GOLD_LABELS = Dataset(
 GOLD_VPIN = Dataset(
     "gold/vpin", "gold/vpin",
     "Order imbalance on a volume clock, one row per volume bucket; the clock starts anew each UTC day.",
-    _vpin, ("ts", "vpin_bucket"),
+    _vpin, ("ts", "vpin_bucket"), ("vpin", "imbalance"),
 )  # fmt: skip
 GOLD_CROSS_VENUE = Dataset(
     "gold/cross_venue", "gold/cross_venue",
     "Each silver row against the same symbol on the other exchanges: deviation, dispersion, lead and lag.",
-    _cross_venue, ("ts",),
+    _cross_venue, ("ts",), ("xv_dev_bps", "xv_disp_bps"),
 )  # fmt: skip
 GOLD_OFI_INTEGRATED = Dataset(
     "gold/ofi_integrated", "gold/ofi_integrated",
     "Order flow of all levels on its first principal component, which is fitted to the days before.",
-    _ofi_integrated, ("ts",),
+    _ofi_integrated, ("ts",), ("ofi_int", "ofi_int_share"),
 )  # fmt: skip
 REFRESHED = (GOLD_LABELS, GOLD_VPIN, GOLD_CROSS_VENUE, GOLD_OFI_INTEGRATED)
 """Those brought up to date every few minutes; the others with every real-time run."""

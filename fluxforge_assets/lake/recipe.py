@@ -11,13 +11,13 @@ from typing import NamedTuple, Protocol
 import polars as pl
 
 from fluxforge_assets.lake.datasets import Dataset
-from fluxforge_assets.lake.parts import Provenance, digest_of, weight, write_part
+from fluxforge_assets.lake.parts import KEYS, Provenance, digest_of, weight, write_part
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.tables import Column
 from fluxforge_collector.storage.bucket import LakePath
 
-TAIL_ROWS = 240
-"""Newest rows kept in hand for a preview and a plot."""
+GLIMPSE_ROWS, GLIMPSE_COLUMNS = 5, 9
+"""What is kept in hand of a change, to be shown: hundreds of partitions wait until they are told of."""
 
 PART_ROWS = 20_000
 """Rows gathered before a part is written while much is computed at once."""
@@ -80,7 +80,7 @@ class Change:
     seconds: float = 0.0
     files: int = 0
     size: int = 0
-    tail: pl.DataFrame = field(default_factory=pl.DataFrame)
+    glimpse: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def followed_by(self, later: Change) -> Change:
         """Both changes as one."""
@@ -91,7 +91,7 @@ class Change:
             nulls=self.nulls + later.nulls,
             cells=self.cells + later.cells,
             seconds=self.seconds + later.seconds,
-            tail=later.tail if later.tail.height else self.tail,
+            glimpse=later.glimpse if later.glimpse.height else self.glimpse,
         )
 
 
@@ -171,11 +171,20 @@ class Writer:
         change.rows += frame.height
         change.nulls += sum(frame.null_count().row(0))
         change.cells += frame.height * frame.width
-        change.tail = frame.tail(TAIL_ROWS)
+        change.glimpse = _glimpse(frame, recipe.dataset)
 
     def _reach(self, frame: pl.DataFrame) -> int:
         """How far the first row reaches back from its stamp."""
         return int(frame["bar_us"][0]) if "bar_us" in frame.columns else self._recipe.grid_us
+
+
+def _glimpse(frame: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """The newest rows: the key, what is drawn, then the first columns with values."""
+    rows = frame.tail(GLIMPSE_ROWS)
+    apart = {*KEYS, *dataset.key}
+    names = [name for name in rows.columns if name not in apart and rows[name].null_count() < rows.height]
+    first = [name for name in ("mid", *dataset.drawn) if name in names]
+    return rows.select([*dataset.key, *dict.fromkeys([*first, *names])][:GLIMPSE_COLUMNS])
 
 
 def _empty(columns: Sequence[Column]) -> pl.DataFrame:
