@@ -11,7 +11,7 @@ import dagster as dg
 from fluxforge_assets.defs.bronze import bronze_key
 from fluxforge_assets.defs.checks import check_specs, results
 from fluxforge_assets.defs.liveness import alive
-from fluxforge_assets.defs.metadata import OWNERS, column_schema, of_change
+from fluxforge_assets.defs.metadata import OWNERS, bar_lineage, column_schema, of_change
 from fluxforge_assets.defs.partitions import instrument_dates, partition_key, split_key
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.lake.advance import replace
@@ -55,6 +55,12 @@ def _asset(config: Config, dataset: Dataset) -> dg.AssetsDefinition:
     options = config.etl.channels.orderbook.processor_options
     fingerprint = dataset.fingerprint(options)
     layer = dataset.asset_key[0]
+    metadata: dict[str, Any] = {
+        "dagster/column_schema": column_schema(dataset.columns(options)),
+        "looks_ahead": dataset.looks_ahead,
+    }
+    if dataset == GOLD_BARS:
+        metadata["dagster/column_lineage"] = bar_lineage(options)
 
     @dg.asset(
         key=dataset.asset_key,
@@ -67,7 +73,7 @@ def _asset(config: Config, dataset: Dataset) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"parquet", "polars"},
         tags={"layer": layer} | ({"look_ahead": "true"} if dataset.looks_ahead else {}),
-        metadata={"dagster/column_schema": column_schema(dataset.columns(options)), "looks_ahead": dataset.looks_ahead},
+        metadata=metadata,
         check_specs=check_specs(dataset),
         pool="backfill",
     )

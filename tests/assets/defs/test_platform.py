@@ -14,7 +14,7 @@ from support.market import DAY, INSTRUMENTS, NOON_US, config_of, deliver, record
 from fluxforge_assets.definitions import build
 from fluxforge_assets.defs.realtime import REALTIME
 from fluxforge_assets.lake.checks import CHECKS, Stored
-from fluxforge_assets.lake.datasets import DATASETS, REFRESHED, SILVER_ORDERBOOK
+from fluxforge_assets.lake.datasets import DATASETS, GOLD_BARS, REFRESHED, SILVER_ORDERBOOK
 from fluxforge_assets.lake.marks import mark, marks
 from fluxforge_assets.lake.plausibility import PLAUSIBLE
 from fluxforge_collector.config.load import load_config
@@ -329,3 +329,16 @@ def test_every_asset_is_described(defs):
             columns = node.metadata["dagster/column_schema"].columns
             assert len(columns) > 5
             assert all(column.description for column in columns), key
+
+
+def test_columns_of_bars_lead_to_the_silver_columns_they_are_made_of(config, defs):
+    options = config.etl.channels.orderbook.processor_options
+    node = defs.get_repository_def().asset_graph.get(dg.AssetKey(GOLD_BARS.asset_key))
+    lineage = node.metadata["dagster/column_lineage"].deps_by_column
+    found = {name: {dependency.column_name for dependency in deps} for name, deps in lineage.items()}
+    silver = {column.name for column in SILVER_ORDERBOOK.columns(options)}
+    assert all(names and names <= silver for names in found.values())
+    assert found["mid_close"] == {"mid", "n_book"}
+    assert found["vol"] == {"vol"}
+    key = {"exchange", "symbol", "date", "ts", "bar_us"}
+    assert set(found) == {column.name for column in GOLD_BARS.columns(options)} - key
