@@ -32,6 +32,7 @@ from fluxforge_collector.segments.names import date_of
 
 TELLINGS = 3_600_000_000 // TELL_US
 DAY = date_of(NOON_US)
+QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 
 def main() -> None:
@@ -69,7 +70,7 @@ def history(folder: Path, instruments: int, hours: int) -> dict[str, object]:
     with chdir(home), dg.DagsterInstance.from_config(str(home)) as instance:
         empty = history_bytes(instance)
         for _ in range(hours):
-            an_hour.execute_in_process(instance=instance)
+            an_hour.execute_in_process(instance=instance, run_config=QUIET)
         before = history_bytes(instance)
         purged = purge(instance, before=datetime.now(UTC) + timedelta(seconds=1))
         after = history_bytes(instance)
