@@ -1,8 +1,10 @@
 """A running Dagster over a small lake, as a user starts it, for a real browser on its page."""
 
+import os
+
 import pytest
+from support.dagster_dev import Platform
 from support.market import NOON_US, records, seal
-from support.platform import Platform
 
 DAY_US = 86_400_000_000
 
@@ -17,7 +19,8 @@ def platform(tmp_path_factory):
     made.start()
     try:
         made.wait(lambda: len(made.partitions("gold/bars")) == 6, "bars of both days")
-        made.wait(lambda: len(made.partitions("gold/vpin")) > 0, "the refreshed tables")
+        if os.environ.get("FLUXFORGE_PICTURES"):
+            made.wait(lambda: len(made.partitions("gold/vpin")) > 0, "the refreshed tables")
         yield made
     finally:
         made.stop()

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,12 @@ def test_every_link_leads_somewhere(path):
 def test_no_file_has_a_name_that_says_nothing():
     empty = {"utils.py", "helpers.py", "common.py", "base.py", "constants.py", "types.py"}
     assert not [p for p in SOURCES if p.name in empty]
+
+
+def test_no_file_of_the_tests_hides_a_module_of_python():
+    """A script among them finds its neighbours first."""
+    names = {path.stem for path in (ROOT / "tests").rglob("*.py")} - {"__init__"}
+    assert not names & sys.stdlib_module_names
 
 
 def test_the_lock_names_no_host():

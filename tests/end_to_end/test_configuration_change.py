@@ -11,8 +11,8 @@ from pathlib import Path
 import dagster_webserver
 import polars as pl
 import pytest
+from support.dagster_dev import Platform
 from support.market import DAY, INSTRUMENTS, NOON_US, records, seal
-from support.platform import Platform
 
 NEXT_DAY = "2026-11-21"
 DAY_US = 86_400_000_000
