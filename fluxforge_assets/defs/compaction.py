@@ -1,6 +1,8 @@
 """Compaction: an asset per dataset for compacting a chosen partition, and the daily job for whatever waits.
 
-The job logs an event only for a partition that changed, so a night with nothing to do costs one listing of the lake.
+The assets depend on nothing: what they merge stays the same data, so they are no part of its lineage, and whoever
+materialises what comes after bronze compacts nothing. The job logs an event only for a partition that changed, so a
+night with nothing to do costs one listing of the lake.
 """
 
 import time
@@ -10,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from fluxforge_assets.defs.bronze import DESCRIPTIONS, bronze_key
+from fluxforge_assets.defs.bronze import DESCRIPTIONS
 from fluxforge_assets.defs.liveness import alive
 from fluxforge_assets.defs.metadata import OWNERS
 from fluxforge_assets.defs.partitions import check_date, dates, instrument_dates, split_key
@@ -40,7 +42,6 @@ def _bronze(config: Config) -> dg.AssetsDefinition:
     specs = [
         dg.AssetSpec(
             compaction_key(f"bronze/{channel.value}"),
-            deps=[bronze_key(channel)],
             description=f"Merges the segments of {channel.value} of a closed day into few files, verified first.",
             group_name="compaction",
             owners=OWNERS,
@@ -83,7 +84,6 @@ def _processed(config: Config, dataset: Dataset) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=compaction_key(dataset.asset),
-        deps=[dg.AssetKey(dataset.asset_key)],
         partitions_def=instrument_dates(config),
         backfill_policy=dg.BackfillPolicy.single_run(),
         description=f"Merges the parts of {dataset.asset} of a closed day into few, verified, in one step for readers.",

@@ -184,7 +184,8 @@ def _glimpse(frame: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     apart = {*KEYS, *dataset.key}
     names = [name for name in rows.columns if name not in apart and rows[name].null_count() < rows.height]
     first = [name for name in ("mid", *dataset.drawn) if name in names]
-    return rows.select([*dataset.key, *dict.fromkeys([*first, *names])][:GLIMPSE_COLUMNS])
+    chosen = rows.select([*dataset.key, *dict.fromkeys([*first, *names])][:GLIMPSE_COLUMNS])
+    return pl.DataFrame(chosen.to_dict(as_series=False))  # of its own: a slice would hold all that it was cut from
 
 
 def _empty(columns: Sequence[Column]) -> pl.DataFrame:
