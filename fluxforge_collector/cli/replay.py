@@ -66,6 +66,8 @@ def command(
         raise ConfigError(
             "a replay is collected into a directory", "name one; `fluxforge sync` brings it into a bucket"
         )
+    if into is not None and into.exists() and any(into.iterdir()):
+        raise ConfigError(f"{into} is not empty", "name a new directory for the lake to compare with")
     config = load_config(file)
     span = _span(date, start, end)
     files = SourceFiles(open_path(config.lake.root, config.storage), source)
@@ -77,8 +79,6 @@ def command(
     names = [replay.exchange for replay in replays]
     if into is None:
         asyncio.run(_serve(options, source, names, is_json=is_json))
-    elif into.exists() and any(into.iterdir()):
-        raise ConfigError(f"{into} is not empty", "name a new directory for the lake to compare with")
     else:
         set_up_logging(config.log_level, human=sys.stderr.isatty())
         asyncio.run(_collect(options, config, files, names, into))

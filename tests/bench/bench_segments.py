@@ -107,22 +107,24 @@ def recorded():
     return {f"recorded_{name}": value for name, value in figures.items()}
 
 
+def kept(root, records, spent):
+    """The records written in batches and sealed: the manifest's entry, and the table."""
+    writer = SegmentWriter(root, "ccxt", Ingestion(segment_max_seconds=86_400), SystemClock())
+    with cpu(spent, "write"):
+        for start in range(0, len(records), BATCH):
+            writer.append(records[start : start + BATCH])
+            writer.flush()
+    with cpu(spent, "seal"):
+        manifest = writer.close()
+    file = SourcePaths(root, "ccxt").ready_file("orderbook", manifest.id)
+    return manifest.channels["orderbook"], pq.read_table(file, partitioning=None)
+
+
 def main(rows):
-    clock, spent = SystemClock(), {}
+    spent, records = {}, list(books(rows, SystemClock().capture_us()))
     with tempfile.TemporaryDirectory() as root:
-        paths = SourcePaths(Path(root), "ccxt")
-        writer = SegmentWriter(paths.root, "ccxt", Ingestion(segment_max_seconds=86_400), clock)
-        records = list(books(rows + BATCH, clock.capture_us()))
-        writer.append(records[:BATCH])  # the first flush pays for imports
-        writer.flush()
-        with cpu(spent, "write"):
-            for start in range(BATCH, rows + BATCH, BATCH):
-                writer.append(records[start : start + BATCH])
-                writer.flush()
-        with cpu(spent, "seal"):
-            manifest = writer.close()
-        entry = manifest.channels["orderbook"]
-        table = pq.read_table(paths.ready_file("orderbook", manifest.id), partitioning=None)
+        kept(Path(root) / "first", records[:BATCH], {})  # pays for imports
+        entry, table = kept(Path(root) / "lake", records, spent)
         sizes = compared(table, entry.bytes)
     figures = {
         "rows": entry.rows,
@@ -137,4 +139,4 @@ def main(rows):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60_000)
