@@ -14,6 +14,7 @@ from fluxforge_collector.exchanges.connections import Connections
 from fluxforge_collector.exchanges.dialects import Acknowledgement, Dialect
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.normalise import Stamp, book_record, ticker_record, trade_record
+from fluxforge_collector.exchanges.sound import is_finite
 from fluxforge_collector.exchanges.streams import UNSOUND
 from fluxforge_collector.exchanges.surroundings import Connection, Ends, Market, Start
 from fluxforge_collector.exchanges.trade_pages import Trade
@@ -216,11 +217,6 @@ class Recorder(Connections):
         if frame is None:
             if connection.is_lost or self.is_stopped or _is_older(nonce, seen.nonce):
                 return
-            if nonce is not None and nonce == seen.nonce:
-                # recorded already; from here on the stream is whole again
-                seen.is_synced = True
-                self._streams.close_gap(Stream(Channel.ORDERBOOK, symbol), self._ends.clock.capture_us())
-                return
         elif frame.hashes.setdefault(symbol, message_hash) != message_hash:
             return
         elif symbol in frame.broken:
@@ -228,7 +224,18 @@ class Recorder(Connections):
             finding = frame.broken[symbol]
             frame.outcome, frame.untrusted = Outcome.RESYNC, Distrust(finding.reason, f"{symbol}: {finding.detail}")
             return
-        else:
+        if self._is_snapshot(symbol):
+            if not is_finite(book):
+                raise DataError(f"{symbol}: {UNSOUND}")
+            if nonce is not None and nonce == seen.nonce:
+                # recorded already; from here on the stream is whole again
+                seen.is_synced = True
+                if frame is not None:
+                    frame.outcome = Outcome.DUPLICATE
+                at_us = frame.capture_us if frame is not None else self._ends.clock.capture_us()
+                self._streams.close_gap(Stream(Channel.ORDERBOOK, symbol), at_us)
+                return
+        if frame is not None:
             frame.outcome = Outcome.STATES
         contract = self._markets[symbol].contract
         stamp = self._stamp(connection)
@@ -236,6 +243,11 @@ class Recorder(Connections):
         if not self._streams.emit(Stream(Channel.ORDERBOOK, symbol), record, record.capture_us, record.timestamp_ms):
             raise DataError(f"{symbol}: {UNSOUND}")
         seen.nonce, seen.is_synced = nonce, True
+
+    def _is_snapshot(self, symbol: str) -> bool:
+        """Whether a book comes from a snapshot: over REST, or in the frame in hand."""
+        frame = self._frame
+        return frame is None or any(market == symbol and update.previous is None for market, update in frame.updates)
 
     def _id_of_update(self, symbol: str) -> int | None:
         """The id in the frame in hand of a book to which ccxt gives none."""

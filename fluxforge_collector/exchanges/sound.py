@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
+from operator import itemgetter
 from typing import Any
 
 from fluxforge_collector.records import BookRecord, Record, TickerRecord, TradeRecord
@@ -22,6 +24,14 @@ def is_sound(record: Record) -> bool:
     if isinstance(record, TradeRecord):
         return _is_sound_side([record.price, record.amount])
     return True
+
+
+def is_finite(book: Mapping[str, Iterable[Sequence[float]]]) -> bool:
+    """Whether every price and size of a whole book of ccxt is finite, however deep.
+
+    A NaN among the prices of a snapshot sinks below the depth recorded, and the level it should have been is missing.
+    """
+    return all(isfinite(sum(map(itemgetter(place), book[side]))) for side in ("bids", "asks") for place in (0, 1))
 
 
 def sound_ticker(ticker: TickerRecord) -> TickerRecord:

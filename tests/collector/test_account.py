@@ -1,7 +1,9 @@
 """The account itself: what it finds wrong, and what it lets pass."""
 
 import pytest
-from support.account import Kept, Sent, Span, settle
+from support.account import Kept, Sent, Span, sent_of, settle
+
+from fluxforge_collector.simulator.truth import FrameTruth
 
 STEP_US = 1_000_000
 
@@ -23,6 +25,7 @@ def gap(first, last, reason="disconnect"):
     [
         pytest.param(stream(1, 2, 3), rows(1, 2, 3), [], [], id="all kept"),
         pytest.param(stream(1, 2, 3), rows(2, 3), [], [], id="what came before the first row"),
+        pytest.param(stream(11, 12, 13), rows(12, 13), [gap(2, 12)], [], id="what came before the first row lies in the gap of the start"),
         pytest.param(stream(1, 2, 3), rows(1, 3), [gap(1, 3)], [], id="one in a gap"),
         pytest.param(stream(1, 2, 3, 4), rows(1, 4), [gap(1, 4)], [], id="two in a gap"),
         pytest.param(stream(1, 2, 3), rows(1, 2), [gap(2, 9)], [], id="lost until the end"),
@@ -63,3 +66,19 @@ def test_what_came_without_a_field_is_kept_without_it_but_never_a_book(is_book, 
     sent = [*stream(1), *stream(2, fault="missing_field"), *stream(3)]
     kept = [*rows(1), Kept(2 * STEP_US + 100, (None,)), *rows(3)]
     assert len(settle(sent, kept, [], [], proven=True, flush_us=200_000, is_book=is_book).wrong) == wrong
+
+
+def ticker(wall_us, timestamp_ms, fault=None):
+    blank = dict.fromkeys(FrameTruth._fields)
+    said = {"exchange": "okx", "symbol": "A", "channel": "ticker", "conn": 1, "bid": "1", "ask": "2", "price": "1.5"}
+    return FrameTruth(**{**blank, **said, "wall_us": wall_us, "timestamp_ms": timestamp_ms, "fault": fault})
+
+
+@pytest.mark.parametrize(
+    ("fault", "then", "remains"),
+    [(None, None, None), ("drop", None, None), (None, "drop", None), ("drop", "drop", "drop")],
+)
+def test_a_ticker_that_says_the_same_again_is_one(fault, then, remains):
+    frames = [ticker(0, 7, fault), ticker(200_000, 7, then), ticker(400_000, 8)]
+    (sent,) = sent_of(frames, {}).values()
+    assert [(item.wall_us, item.fault) for item in sent] == [(0, remains), (400_000, None)]

@@ -14,6 +14,7 @@ from fluxforge_collector.sequence import is_proven
 from fluxforge_collector.simulator.faults import parse_fault
 from fluxforge_collector.simulator.truth import FaultTruth, FrameTruth
 
+_SILENT_S = 30  # the default of `stale_after_seconds`
 _TYPES = {int: pl.Int64, str: pl.String, bool: pl.Boolean}
 
 
@@ -87,7 +88,9 @@ def _causes(file: Path, frames: pl.DataFrame) -> dict[str, list[tuple[float, flo
         struck = its.filter(pl.col("fault").is_not_null())["wall_us"].to_list()
         # a restart strikes all
         ordered = [one for one in faults if one.fault.kind == "restart" or one.fault.exchange in {None, exchange}]
-        found[exchange] = _joined([*((at_us, at_us) for at_us in struck), *map(span_of, ordered)])
+        found[exchange] = _joined(
+            [*((at_us, at_us) for at_us in struck), *(span_of(one, _SILENT_S) for one in ordered)]
+        )
     return found
 
 

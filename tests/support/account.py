@@ -23,6 +23,7 @@ from fluxforge_collector.simulator.listing import find_listing
 CHANNELS = ("orderbook", "trades", "ticker")
 NUMBERED = {"binance", "binanceus", "bybit", "okx"}  # whose book updates have an id of their own that bronze keeps
 GONE = {"drop", "silence", "mute", "half_open", "missing_field"}  # faults after which a frame has not come as it was
+QUIET = {"silence", "mute", "half_open"}
 TOGETHER_US = 10_000  # in which one publication goes to all connections, also to those that it opens
 REQUEST_S = 20  # in which a client that backs off makes its next request
 SLACK_US = 2_000_000  # how late on a loaded machine a gap may begin after what brought it about
@@ -104,7 +105,9 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False):
             changed = min(changed + 1, spoilt)
     found = [index for index, at_us in enumerate(captured) if at_us is not None]
     in_gaps = unseen = 0
-    causes = [*causes, *((item.wall_us, item.wall_us) for item in sent if item.fault)]
+    too_early = sent[: found[0]] if found else sent
+    struck = [item for item in sent if item.fault]
+    causes = [*causes, *((item.wall_us, item.wall_us) for item in [*too_early, *struck])]
     # the last one may still be held back for the next, which never came
     until = len(sent) - bool(sent and sent[-1].fault == "reorder")
     for index in range(found[0] if found else len(sent), until):
@@ -178,14 +181,16 @@ def settle_lake(truth, root, *, flush_s, source="ccxt", digits=None, asked=None)
     return account
 
 
-def span_of(order):
-    """When a fault may have brought gaps about.
+def span_of(order, silent_s=0):
+    """When a fault may have brought gaps about, where a stream may be silent for so long before it is asked for again.
 
     A delisted symbol's connection is replaced again and again; a fault of requests waits for the next one.
     """
     kind, lasts_s = order.fault.kind, order.fault.seconds
     if kind == "delist":
         lasts_s = np.inf
+    elif kind in QUIET:
+        lasts_s += silent_s
     elif kind in {*REST_FAULTS, *SOCKET_FAULTS}:
         lasts_s += REQUEST_S
     return order.wall_us, order.wall_us + lasts_s * 1e6
@@ -201,8 +206,10 @@ def sent_of(frames, asked):
         stream = (frame.exchange, asked.get(frame.symbol, frame.symbol), frame.channel)
         key = sent_key(frame)
         sent = streams[stream]
-        index, connections = known.get((stream, key), (0, {frame.conn}))
-        if frame.conn not in connections and frame.wall_us - sent[index].wall_us < TOGETHER_US:
+        index, connections = known.get((stream, key), (-1, {frame.conn}))
+        is_elsewhere = frame.conn not in connections and frame.wall_us - sent[index].wall_us < TOGETHER_US
+        # a ticker that says the same of the same instant again says nothing
+        if is_elsewhere or (frame.channel == "ticker" and index == len(sent) - 1 >= 0):
             connections.add(frame.conn)
             if frame.fault is None:
                 sent[index] = sent[index]._replace(fault=None)

@@ -6,6 +6,7 @@ import zlib
 
 import pytest
 
+from fluxforge_collector.errors import DataError
 from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.recorder import Recorder
@@ -162,6 +163,31 @@ def test_a_snapshot_of_the_state_kept_last_is_not_kept_again_but_ends_the_gap():
     bench.state(10)(again)
     assert [book.nonce for book in bench.of(BookRecord)] == [10]
     assert [(gap.gap_start_us, gap.gap_end_us) for gap in bench.of(GapRecord)] == [(before, bench.clock.us)]
+
+
+def okx(action, number, previous):
+    """A message of OKX's books."""
+    data = {"bids": [], "asks": [], "seqId": number, "prevSeqId": previous}
+    return {"arg": {"channel": "books", "instId": "BTC-USDT"}, "action": action, "data": [data]}
+
+
+def test_a_snapshot_sent_twice_is_kept_once_and_no_gap():
+    bench = Bench("okx")
+    for _ in range(2):
+        assert bench.frame(okx("snapshot", 10, -1), bench.state(10)) is None
+    bench.frame(okx("update", 12, 10), bench.state(12))
+    assert [book.nonce for book in bench.of(BookRecord)] == [10, 12]
+    assert bench.outcomes() == {"states": 2, "duplicate": 1}
+    assert [gap for gap in bench.of(GapRecord) if gap.channel == "orderbook"] == []
+
+
+def test_a_snapshot_with_a_price_that_is_none_below_the_depth_is_not_kept():
+    bench = Bench("okx")
+    levels = [[1.0, 1.0], [0.9, 1.0], [0.8, 1.0], [float("nan"), 1.0]]
+    book = {"symbol": "BTC/USDT", "nonce": 10, "timestamp": 1, "bids": levels, "asks": []}
+    with pytest.raises(DataError, match="not finite"):
+        bench.frame(okx("snapshot", 10, -1), lambda connection: bench.recorder.book(connection, book, "x"))
+    assert bench.of(BookRecord) == []
 
 
 def test_one_state_under_two_names_is_one_record_and_two_states_in_a_frame_are_two():
