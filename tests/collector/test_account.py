@@ -1,9 +1,7 @@
 """The account itself: what it finds wrong, and what it lets pass."""
 
 import pytest
-from support.account import Kept, Sent, Span, sent_of, settle
-
-from fluxforge_collector.simulator.truth import FrameTruth
+from support.account import Kept, Sent, Span, settle
 
 STEP_US = 1_000_000
 
@@ -68,17 +66,9 @@ def test_what_came_without_a_field_is_kept_without_it_but_never_a_book(is_book, 
     assert len(settle(sent, kept, [], [], proven=True, flush_us=200_000, is_book=is_book).wrong) == wrong
 
 
-def ticker(wall_us, timestamp_ms, fault=None):
-    blank = dict.fromkeys(FrameTruth._fields)
-    said = {"exchange": "okx", "symbol": "A", "channel": "ticker", "conn": 1, "bid": "1", "ask": "2", "price": "1.5"}
-    return FrameTruth(**{**blank, **said, "wall_us": wall_us, "timestamp_ms": timestamp_ms, "fault": fault})
-
-
-@pytest.mark.parametrize(
-    ("fault", "then", "remains"),
-    [(None, None, None), ("drop", None, None), (None, "drop", None), ("drop", "drop", "drop")],
-)
-def test_a_ticker_that_says_the_same_again_is_one(fault, then, remains):
-    frames = [ticker(0, 7, fault), ticker(200_000, 7, then), ticker(400_000, 8)]
-    (sent,) = sent_of(frames, {}).values()
-    assert [(item.wall_us, item.fault) for item in sent] == [(0, remains), (400_000, None)]
+@pytest.mark.parametrize(("at_ms", "wrong"), [pytest.param(7, 0, id="told"), pytest.param(None, 1, id="not told")])
+def test_a_ticker_that_says_the_same_of_the_same_instant_again_need_not_be_kept(at_ms, wrong):
+    sent = [Sent(at * STEP_US, (at_ms, 1.5), None) for at in (1, 2)] + [Sent(3 * STEP_US, (8, 1.5), None)]
+    kept = [Kept(STEP_US + 100, (at_ms, 1.5)), Kept(3 * STEP_US + 100, (8, 1.5))]
+    found = settle(sent, kept, [], [], proven=True, flush_us=200_000, is_ticker=True)
+    assert len(found.wrong) == wrong

@@ -73,7 +73,7 @@ class Account(NamedTuple):
 NOTHING = Account(0, 0, 0, 0, 0, [])
 
 
-def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False):
+def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_ticker=False):
     """The account of one stream. Pure.
 
     `sent` in the order sent, without repetitions over several connections; `kept` in the order captured;
@@ -113,6 +113,8 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False):
     for index in range(found[0] if found else len(sent), until):
         if captured[index] is not None:
             continue
+        if is_ticker and index and sent[index].key == sent[index - 1].key and sent[index].key[0] is not None:
+            continue  # it says the same of the same instant again
         before_us, then_us = _around(sent, captured, found, index)
         if sent[index].fault == "missing_field" and changed:
             changed -= 1  # it is among the rows that nobody sent: without what was missing
@@ -176,6 +178,7 @@ def settle_lake(truth, root, *, flush_s, source="ccxt", digits=None, asked=None)
             proven=is_proven(exchange, channel),
             flush_us=round(flush_s * 1e6),
             is_book=channel == "orderbook",
+            is_ticker=channel == "ticker",
         )
         account += part._replace(wrong=[f"{' '.join(stream)}: {what}" for what in part.wrong])
     return account
@@ -206,10 +209,8 @@ def sent_of(frames, asked):
         stream = (frame.exchange, asked.get(frame.symbol, frame.symbol), frame.channel)
         key = sent_key(frame)
         sent = streams[stream]
-        index, connections = known.get((stream, key), (-1, {frame.conn}))
-        is_elsewhere = frame.conn not in connections and frame.wall_us - sent[index].wall_us < TOGETHER_US
-        # a ticker that says the same of the same instant again says nothing
-        if is_elsewhere or (frame.channel == "ticker" and index == len(sent) - 1 >= 0):
+        index, connections = known.get((stream, key), (0, {frame.conn}))
+        if frame.conn not in connections and frame.wall_us - sent[index].wall_us < TOGETHER_US:
             connections.add(frame.conn)
             if frame.fault is None:
                 sent[index] = sent[index]._replace(fault=None)
