@@ -50,7 +50,13 @@ def dense_view(silver: pl.DataFrame, *, options: FeatureOptions, from_us: int, t
     view = _View(rows, wanted, options)
     values: dict[str, Any] = {c.name: view.column(c) for c in columns if c.kind in {Kind.STATIC, Kind.FLOW}}
     values |= {name: a.compute(view.ages, **b) for a in AGE for name, b in a.bindings(options).items()}
-    values |= rolling_values(*stored_of(rows, options), 0, options, {c.name for c in columns}, at=wanted)
+    try:
+        values |= rolling_values(*stored_of(rows, options), 0, options, {c.name for c in columns}, at=wanted)
+    except KeyError as error:
+        raise DataError(
+            f"the dense view needs the column {error.args[0]}, which these rows lack",
+            "pass rows computed with the same options; `fluxforge backfill --stale` computes a lake's anew",
+        ) from error
     for name in ("exchange", "symbol"):
         value = rows[name][0] if rows.height else None
         values[name] = pl.repeat(value, len(wanted), dtype=pl.String, eager=True)

@@ -162,3 +162,10 @@ def test_bad_silver_is_one_clear_error(market):
     ):
         with pytest.raises(DataError, match=message):
             dense_view(bad, options=OPTIONS, from_us=T0, to_us=end)
+
+
+def test_rows_of_other_options_are_refused_with_the_column_they_lack():
+    book, trades, end = quiet_market(1)
+    silver = compute_silver(book, trades, options=OPTIONS)
+    with pytest.raises(DataError, match="needs the column ofi_l1, which these rows lack"):
+        dense_view(silver.drop("ofi_l1"), options=OPTIONS, from_us=T0, to_us=end)
