@@ -1,3 +1,9 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import polars as pl
 import pytest
 from support.market import config_of
@@ -26,3 +32,28 @@ def stored(lake):
         return pl.read_parquet(f"{directory}/*.parquet") if directory.exists() else None
 
     return read
+
+
+@pytest.fixture
+def lives():
+    """Lives of some upkeep (`compact`, `convert` or `repair`), one after another: how each ended, and what it said."""
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("upkeep_victim.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+    def live(what, root, kill_at=None):
+        process.stdin.write(json.dumps({"root": str(root), "kill_at": kill_at, "what": what}) + "\n")
+        process.stdin.flush()
+        said = {}
+        while "ended" not in said:
+            said |= json.loads(process.stdout.readline())
+        return said
+
+    yield live
+    process.stdin.close()
+    process.wait(10)
+    process.stdout.close()

@@ -1,13 +1,9 @@
 """A compaction killed before any change of the lake: no row is lost or doubled, and the next one finishes the work."""
 
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -22,39 +18,6 @@ from fluxforge_assets.lake.update import update
 
 CHANNELS = ("orderbook", "trades", "ticker", "gaps")
 STORED = (SILVER_ORDERBOOK, SILVER_TRADES, SILVER_TICKER, GOLD_BARS)
-
-
-class Victim:
-    """Lives of a compaction, one after another."""
-
-    def __init__(self):
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("upkeep_victim.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def live(self, root, kill_at=None):
-        """How a life ended, and what it said."""
-        self.process.stdin.write(json.dumps({"root": str(root), "kill_at": kill_at, "what": "compact"}) + "\n")
-        self.process.stdin.flush()
-        said = {}
-        while "ended" not in said:
-            said |= json.loads(self.process.stdout.readline())
-        return said
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-        self.process.stdout.close()
-
-
-@pytest.fixture
-def victim():
-    victim = Victim()
-    yield victim
-    victim.end()
 
 
 @pytest.fixture
@@ -81,13 +44,13 @@ def rows(root):
     return found
 
 
-def check(victim, template, root, point):
+def check(lives, template, root, point):
     wanted = rows(template.root)
     shutil.copytree(template.root, root)
-    said = victim.live(root, point)
+    said = lives("compact", root, point)
     assert said["ended"] == -signal.SIGKILL, said
     compare(rows(root), wanted)
-    assert victim.live(root)["failed"] == []
+    assert lives("compact", root)["failed"] == []
     compare(rows(root), wanted)
     assert all(
         len(list(folder.glob("*.parquet"))) == 1 for folder in root.glob("*/**/date=*") if any(folder.glob("*.parquet"))
@@ -103,26 +66,26 @@ def compare(found, wanted):
         assert_frame_equal(found[name], frame, check_exact=True)
 
 
-def changes_of(victim, template, root):
+def changes_of(lives, template, root):
     shutil.copytree(template.root, root)
-    said = victim.live(root)
+    said = lives("compact", root)
     shutil.rmtree(root)
     assert said["failed"] == []
     assert said["changes"] > 60, "the deaths would be too few"
     return said["changes"]
 
 
-def test_killed_before_some_changes(victim, template, tmp_path):
+def test_killed_before_some_changes(lives, template, tmp_path):
     seed = int(os.environ.get("FLUXFORGE_SEED", random.randrange(1 << 32)))
     print("FLUXFORGE_SEED =", seed)
-    changes = changes_of(victim, template, tmp_path / "whole")
+    changes = changes_of(lives, template, tmp_path / "whole")
     for point in sorted(random.Random(seed).sample(range(1, changes + 1), 10)):
         print("killed before change", point)
-        check(victim, template, tmp_path / f"killed-{point}", point)
+        check(lives, template, tmp_path / f"killed-{point}", point)
 
 
 @pytest.mark.slow
-def test_killed_before_every_change(victim, template, tmp_path):
-    for point in range(1, changes_of(victim, template, tmp_path / "whole") + 1):
+def test_killed_before_every_change(lives, template, tmp_path):
+    for point in range(1, changes_of(lives, template, tmp_path / "whole") + 1):
         print("killed before change", point)
-        check(victim, template, tmp_path / f"killed-{point}", point)
+        check(lives, template, tmp_path / f"killed-{point}", point)

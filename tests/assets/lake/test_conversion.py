@@ -5,9 +5,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -133,74 +130,41 @@ def test_what_landed_meanwhile_is_left_to_the_next_run(lake):
     assert_same(everything(lake), wanted)
 
 
-class Victim:
-    """Lives of a conversion, one after another."""
-
-    def __init__(self):
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("upkeep_victim.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def live(self, root, kill_at=None):
-        """How a life ended, and what it said."""
-        self.process.stdin.write(json.dumps({"root": str(root), "kill_at": kill_at, "what": "convert"}) + "\n")
-        self.process.stdin.flush()
-        said = {}
-        while "ended" not in said:
-            said |= json.loads(self.process.stdout.readline())
-        return said
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-        self.process.stdout.close()
-
-
-@pytest.fixture
-def victim():
-    victim = Victim()
-    yield victim
-    victim.end()
-
-
-def check(victim, template, root, point, wanted):
+def check(lives, template, root, point, wanted):
     shutil.copytree(template.root, root)
     lake = Lake(root)
-    assert victim.live(root, point)["ended"] == -signal.SIGKILL
+    assert lives("convert", root, point)["ended"] == -signal.SIGKILL
     assert_same(everything(lake), wanted)
-    assert victim.live(root)["failed"] == []
+    assert lives("convert", root)["failed"] == []
     assert_converted(lake)
     assert_same(everything(lake), wanted)
     shutil.rmtree(root)
 
 
-def _changes(victim, template, root):
+def _changes(lives, template, root):
     shutil.copytree(template.root, root)
-    said = victim.live(root)
+    said = lives("convert", root)
     assert said["failed"] == []
     assert said["changes"] > 60, "the deaths would be too few"
     shutil.rmtree(root)
     return said["changes"]
 
 
-def test_killed_before_some_changes(victim, template, tmp_path):
+def test_killed_before_some_changes(lives, template, tmp_path):
     seed = int(os.environ.get("FLUXFORGE_SEED", random.randrange(1 << 32)))
     print("FLUXFORGE_SEED =", seed)
-    wanted, changes = everything(template), _changes(victim, template, tmp_path / "whole")
+    wanted, changes = everything(template), _changes(lives, template, tmp_path / "whole")
     for point in sorted(random.Random(seed).sample(range(1, changes + 1), 5)):
         print("killed before change", point)
-        check(victim, template, tmp_path / f"killed-{point}", point, wanted)
+        check(lives, template, tmp_path / f"killed-{point}", point, wanted)
 
 
 @pytest.mark.slow
-def test_killed_before_every_change(victim, template, tmp_path):
+def test_killed_before_every_change(lives, template, tmp_path):
     wanted = everything(template)
-    for point in range(1, _changes(victim, template, tmp_path / "whole") + 1):
+    for point in range(1, _changes(lives, template, tmp_path / "whole") + 1):
         print("killed before change", point)
-        check(victim, template, tmp_path / f"killed-{point}", point, wanted)
+        check(lives, template, tmp_path / f"killed-{point}", point, wanted)
 
 
 @pytest.fixture

@@ -1,12 +1,7 @@
 """Every fault is found without changing anything, mended without destroying anything, and then gone."""
 
-import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -123,31 +118,8 @@ def test_a_fault_is_found_mended_and_gone(lake, damage, kind):
         assert_frame_equal(frame, wanted[asset])
 
 
-@pytest.fixture
-def victim():
-    """Lives of a repair, one after another: how each ended, and what it said."""
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("upkeep_victim.py"))],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
-    )  # fmt: skip
-
-    def live(root, kill_at=None):
-        process.stdin.write(json.dumps({"root": str(root), "kill_at": kill_at, "what": "repair"}) + "\n")
-        process.stdin.flush()
-        said = {}
-        while "ended" not in said:
-            said |= json.loads(process.stdout.readline())
-        return said
-
-    yield live
-    process.stdin.close()
-    process.wait(10)
-    process.stdout.close()
-
-
 @pytest.mark.slow
-def test_killed_before_many_changes_and_run_again_it_ends(victim, filled, tmp_path):
+def test_killed_before_many_changes_and_run_again_it_ends(lives, filled, tmp_path):
     """A part that was taken out is computed again, however late the death comes."""
     wanted = content(filled)
 
@@ -157,11 +129,11 @@ def test_killed_before_many_changes_and_run_again_it_ends(victim, filled, tmp_pa
         part_broken(Lake(tmp_path / name), ETH)
         return tmp_path / name
 
-    changes = victim(damaged("whole"))["changes"]
+    changes = lives("repair", damaged("whole"))["changes"]
     for point in range(1, changes + 1, max(1, changes // 12)):
         root = damaged(f"killed-{point}")
-        assert victim(root, point)["ended"] == -signal.SIGKILL
-        assert victim(root)["failed"] == []
+        assert lives("repair", root, point)["ended"] == -signal.SIGKILL
+        assert lives("repair", root)["failed"] == []
         assert not list(faults(Lake(root), CONFIG, Dates()))
         for asset, frame in content(Lake(root)).items():
             assert_frame_equal(frame, wanted[asset])
