@@ -67,8 +67,8 @@ def test_what_came_without_a_field_is_kept_without_it_but_never_a_book(is_book, 
 
 
 @pytest.mark.parametrize(("at_ms", "wrong"), [pytest.param(7, 0, id="told"), pytest.param(None, 1, id="not told")])
-def test_a_ticker_that_says_the_same_of_the_same_instant_again_need_not_be_kept(at_ms, wrong):
+def test_a_state_that_is_said_again_under_its_id_or_time_need_not_be_kept_again(at_ms, wrong):
     sent = [Sent(at * STEP_US, (at_ms, 1.5), None) for at in (1, 2)] + [Sent(3 * STEP_US, (8, 1.5), None)]
     kept = [Kept(STEP_US + 100, (at_ms, 1.5)), Kept(3 * STEP_US + 100, (8, 1.5))]
-    found = settle(sent, kept, [], [], proven=True, flush_us=200_000, is_ticker=True)
+    found = settle(sent, kept, [], [], proven=True, flush_us=200_000, is_state=True)
     assert len(found.wrong) == wrong

@@ -63,7 +63,7 @@ def balance(truth_file: Path, root: Path, *, flush_s: float, source: str = "ccxt
                 proven=is_proven(exchange, channel),
                 flush_us=round(flush_s * 1e6),
                 is_book=channel == "orderbook",
-                is_ticker=channel == "ticker",
+                is_state=channel != "trades",
             )
             account += part._replace(wrong=[f"{' '.join(stream)}: {what}" for what in part.wrong])
     return Balance(*account[:4], account.gaps, len(manifests), len(account.wrong), account.wrong[:50])

@@ -73,7 +73,7 @@ class Account(NamedTuple):
 NOTHING = Account(0, 0, 0, 0, 0, [])
 
 
-def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_ticker=False):
+def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_state=False):
     """The account of one stream. Pure.
 
     `sent` in the order sent, without repetitions over several connections; `kept` in the order captured;
@@ -113,8 +113,8 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_tick
     for index in range(found[0] if found else len(sent), until):
         if captured[index] is not None:
             continue
-        if is_ticker and index and sent[index].key == sent[index - 1].key and sent[index].key[0] is not None:
-            continue  # it says the same of the same instant again
+        if is_state and index and sent[index].key == sent[index - 1].key and sent[index].key[0] is not None:
+            continue  # a snapshot of the state said last, or a ticker that says the same of the same instant
         before_us, then_us = _around(sent, captured, found, index)
         if sent[index].fault == "missing_field" and changed:
             changed -= 1  # it is among the rows that nobody sent: without what was missing
@@ -178,7 +178,7 @@ def settle_lake(truth, root, *, flush_s, source="ccxt", digits=None, asked=None)
             proven=is_proven(exchange, channel),
             flush_us=round(flush_s * 1e6),
             is_book=channel == "orderbook",
-            is_ticker=channel == "ticker",
+            is_state=channel != "trades",
         )
         account += part._replace(wrong=[f"{' '.join(stream)}: {what}" for what in part.wrong])
     return account
