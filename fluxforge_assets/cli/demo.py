@@ -44,6 +44,7 @@ def command(
     console = Console(stderr=as_json)
     if not console.is_terminal:
         console.width = 120
+    signal.signal(signal.SIGINT, _interrupt)  # a shell starts what runs in the background deaf to it
     signal.signal(signal.SIGTERM, _interrupt)
     layout = Layout(root.absolute())
     demo = launch(layout, exchanges_of(captures), seed=seed, captures=captures, headless=headless, say=console.print)

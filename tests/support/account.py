@@ -80,7 +80,7 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_stat
     `causes` are the spans of whatever may bring a gap about besides frames that are missing. What was sent before
     the first row is not looked for. A state that opens a stream may come from a snapshot nobody sent as a frame; a trade
     fetched afterwards may have been made while nobody was subscribed. What came without a field is kept without it,
-    but never a book.
+    but never a book. A state (not a trade) said again at once need not be kept again.
     """
     wrong = []
     places = defaultdict(deque)
