@@ -1,7 +1,7 @@
 """A cluster by its profile: a backfill over two workers, one of them killed in the middle, and every row there once.
 
 Each worker is a machine of its own as far as files go: only the lake is shared, a directory or a bucket. It needs
-Postgres and Redis; `make cluster` runs it, and `make cluster ARGS="-k directory"` the half that CI runs.
+Postgres and Redis; `make cluster` runs it, and `make cluster ARGS="-k directory"` the shorter half.
 """
 
 import json
@@ -120,8 +120,11 @@ def all_ended(instance, least):
 
 
 def backfill(cluster):
-    """Launch it as a user does; the ids of Dagster's backfills."""
-    command = ["backfill", "--all", "--launch", "--run-size", "2", "--url", cluster.url, "--json"]
+    """Launch it as a user does; the ids of Dagster's backfills.
+
+    A run a partition: enough that some are left for a worker whose first run, which imports everything, took ten seconds.
+    """
+    command = ["backfill", "--all", "--launch", "--run-size", "1", "--url", cluster.url, "--json"]
     done = subprocess.run(
         [BIN / "fluxforge", *command, "--asset", "silver/orderbook", "--asset", "gold/bars"],
         env=cluster.environment, capture_output=True, text=True, check=False,
