@@ -68,10 +68,11 @@ def temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp")
 
 
-def publish(path: Path) -> None:
-    """Give the whole file written under its temporary name its own name, durably."""
-    sync_file(temporary(path))
-    temporary(path).rename(path)
+def publish(path: Path, hidden: Path | None = None) -> None:
+    """Give the whole file written under its temporary name, or another hidden one, its own name, durably."""
+    hidden = hidden or temporary(path)
+    sync_file(hidden)
+    hidden.rename(path)
     sync_directory(path.parent)
 
 
@@ -88,8 +89,6 @@ def write_shared_file(path: Path, data: bytes) -> None:
     hidden = temporary(path.with_name(f"{path.name}.{secrets.token_hex(4)}"))
     try:
         hidden.write_bytes(data)
-        sync_file(hidden)
-        hidden.rename(path)
+        publish(path, hidden)
     finally:
         hidden.unlink(missing_ok=True)
-    sync_directory(path.parent)

@@ -5,6 +5,7 @@ Every recorder builds on it, whatever protocol it records; what a frame says is 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from fluxforge_collector.exchanges.gaps import Stream
@@ -21,7 +22,7 @@ NO_CONNECTION = -1
 """The connection of what came over REST."""
 
 
-class Connections:
+class Connections(ABC):
     """The connections that bring the streams `asked` of an exchange; see `Streams` for `has_backfill`."""
 
     def __init__(
@@ -100,9 +101,9 @@ class Connections:
                 records.append(record)
         self._streams.restore(missing, records, found)
 
+    @abstractmethod
     def trade_record(self, trade: Trade, symbol: str, stamp: Stamp) -> TradeRecord:
         """The record of a trade that was fetched again: each protocol has its own form of it."""
-        raise NotImplementedError
 
     def forget(self, stream: Stream) -> None:
         """A stream is asked for no longer; it is on no connection now."""

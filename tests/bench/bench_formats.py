@@ -10,11 +10,11 @@ import random
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
+from bench_segments import BATCH, cpu, sealed
+
 from fluxforge_collector.clock import SystemClock
-from fluxforge_collector.config.model import Ingestion
 from fluxforge_collector.exchanges.frames import Frames
 from fluxforge_collector.exchanges.surroundings import Connection, Ends
 from fluxforge_collector.metrics import Tally
@@ -22,9 +22,8 @@ from fluxforge_collector.records import BookRecord, Channel
 from fluxforge_collector.schemas import plain_schema
 from fluxforge_collector.segments.names import RawFormat
 from fluxforge_collector.segments.sealed import read_rows
-from fluxforge_collector.segments.writer import SegmentWriter
 
-LEVELS, BATCH = 20, 1000
+LEVELS = 20
 
 
 def books(count, start_us):
@@ -39,25 +38,10 @@ def books(count, start_us):
         yield BookRecord("x", f"S{seq % 4}/USD", at // 1000, at, at // 1000 - 20, seq, *sides, seq, 1)
 
 
-@contextmanager
-def cpu(into, name):
-    start = time.process_time()
-    yield
-    into[name] = time.process_time() - start
-
-
 def measure(form, records, root, channel=Channel.ORDERBOOK):
     """CPU seconds of writing, sealing and reading, and the bytes sealed."""
-    spent, clock = {}, SystemClock()
-    writer = SegmentWriter(root, "ccxt", Ingestion(segment_max_seconds=86_400, raw_format=form), clock)
-    with cpu(spent, "write"):
-        for start in range(0, len(records), BATCH):
-            writer.append(records[start : start + BATCH])
-            writer.flush()
-    with cpu(spent, "seal"):
-        manifest = writer.close()
-    entry = manifest.channels[channel]
-    file = root / "raw" / "ready" / "ccxt" / channel / entry.file
+    spent = {}
+    entry, file = sealed(root, records, spent, channel, raw_format=form)
     with cpu(spent, "read"):
         rows = sum(batch.num_rows for batch in read_rows(file, plain_schema(channel)))
     assert rows == len(records) == entry.rows

@@ -107,25 +107,25 @@ def recorded():
     return {f"recorded_{name}": value for name, value in figures.items()}
 
 
-def kept(root, records, spent):
-    """The records written in batches and sealed: the manifest's entry, and the table."""
-    writer = SegmentWriter(root, "ccxt", Ingestion(segment_max_seconds=86_400), SystemClock())
+def sealed(root, records, spent, channel=Channel.ORDERBOOK, **ingestion):
+    """The records written in batches and sealed: the manifest's entry, and the file."""
+    writer = SegmentWriter(root, "ccxt", Ingestion(segment_max_seconds=86_400, **ingestion), SystemClock())
     with cpu(spent, "write"):
         for start in range(0, len(records), BATCH):
             writer.append(records[start : start + BATCH])
             writer.flush()
     with cpu(spent, "seal"):
         manifest = writer.close()
-    file = SourcePaths(root, "ccxt").ready_file("orderbook", manifest.id)
-    return manifest.channels["orderbook"], pq.read_table(file, partitioning=None)
+    entry = manifest.channels[channel]
+    return entry, SourcePaths(root, "ccxt").ready_dir / channel / entry.file
 
 
 def main(rows):
     spent, records = {}, list(books(rows, SystemClock().capture_us()))
     with tempfile.TemporaryDirectory() as root:
-        kept(Path(root) / "first", records[:BATCH], {})  # pays for imports
-        entry, table = kept(Path(root) / "lake", records, spent)
-        sizes = compared(table, entry.bytes)
+        sealed(Path(root) / "first", records[:BATCH], {})  # pays for imports
+        entry, file = sealed(Path(root) / "lake", records, spent)
+        sizes = compared(pq.read_table(file, partitioning=None), entry.bytes)
     figures = {
         "rows": entry.rows,
         "write_cpu_ms_per_1000": round(spent["write"] / rows * 1e6, 2),

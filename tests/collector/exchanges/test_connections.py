@@ -12,10 +12,17 @@ from fluxforge_collector.records import Channel, GapReason
 TRADES = Stream(Channel.TRADES, "BTC/USD")
 
 
+class Plain(Connections):
+    """Connections of no protocol."""
+
+    def trade_record(self, trade, symbol, stamp):
+        """None is fetched again."""
+
+
 def test_only_data_keeps_a_connection_well_and_its_end_is_a_gap_since_its_last_frame():
     out, count = [], itertools.count().__next__
     ends = Ends(SystemClock(), out.append, count, count, Tally())
-    connections = Connections("coinbase", [TRADES], ends=ends, start=Start(5, GapReason.CRASH, is_first=False))
+    connections = Plain("coinbase", [TRADES], ends=ends, start=Start(5, GapReason.CRASH, is_first=False))
     connection = connections.dial("ws://x")
     connections.carry(connection, [TRADES])
     connections.connected(connection)
