@@ -11,6 +11,7 @@ import click
 
 from fluxforge_collector import __version__
 from fluxforge_collector.errors import FluxForgeError
+from fluxforge_collector.exchanges.lazy_ccxt import import_exchanges_lazily
 
 GROUP = "fluxforge.commands"
 SUMMARIES = {
@@ -75,6 +76,7 @@ def root() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a FluxForgeError becomes one line and exit code 2."""
+    import_exchanges_lazily()
     try:
         code = root.main(args=arguments, standalone_mode=False)
     except FluxForgeError as error:

@@ -304,7 +304,8 @@ class BybitTap(Tap):
 
 
 _BYBIT_CHANNELS = {"trade": Channel.TRADES, "ticker": Channel.TICKER}
-_TAPS = ((ccxt.pro.binance, BinanceTap), (ccxt.pro.bybit, BybitTap))
+_TAPS = {"binance": BinanceTap, "bybit": BybitTap}
+"""Exchange → the tap of those whose class is made from its class."""
 
 
 def _is_ticker(value: Any) -> bool:
@@ -314,5 +315,5 @@ def _is_ticker(value: Any) -> bool:
 def tapped(exchange: str) -> type[Any]:
     """The class of a ccxt.pro exchange with the taps laid over it."""
     base = getattr(ccxt.pro, exchange)
-    tap = next((tap for known, tap in _TAPS if issubclass(base, known)), Tap)
+    tap = next((_TAPS[made_from.__name__] for made_from in base.__mro__ if made_from.__name__ in _TAPS), Tap)
     return cast(type[Any], type(exchange, (tap, base), {}))
