@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Iterable, Sequence
@@ -98,7 +99,7 @@ def known_instruments(lake: Lake | None, config: Config | None) -> set[str]:
 
 
 def open_instance() -> dg.DagsterInstance | None:
-    """The instance of $DAGSTER_HOME; None without one. Raises: FluxForgeError where it cannot be one."""
+    """The instance of $DAGSTER_HOME; None without one. Raises: FluxForgeError where it cannot be opened."""
     home = os.environ.get("DAGSTER_HOME")
     if not home:
         return None
@@ -106,4 +107,13 @@ def open_instance() -> dg.DagsterInstance | None:
 
     if not Path(home).is_absolute() or not Path(home).is_dir():
         raise FluxForgeError(f"DAGSTER_HOME {home!r} is no absolute path of a folder", "set it to Dagster's home")
-    return dg.DagsterInstance.get()
+    try:
+        # paths in dagster.yaml may be relative to the home, where its processes run
+        with contextlib.chdir(home):
+            return dg.DagsterInstance.get()
+    except Exception as error:  # an instance fails in as many ways as there are databases
+        why = (str(error).splitlines() or [""])[0]
+        raise FluxForgeError(
+            f"Dagster's instance of {home} cannot be opened: {type(error).__name__}: {why}",
+            "see that its dagster.yaml is right and its database can be reached",
+        ) from error
