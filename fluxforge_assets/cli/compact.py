@@ -18,8 +18,9 @@ from fluxforge_collector.errors import FluxForgeError
 
 if TYPE_CHECKING:
     from fluxforge_assets.lake.compacted import Compacted
-    from fluxforge_assets.lake.compaction import Due, NotCompacted, Selection
+    from fluxforge_assets.lake.compaction import Due, NotCompacted
     from fluxforge_assets.lake.paths import Lake
+    from fluxforge_assets.lake.places import Selection
     from fluxforge_collector.config.model import Compaction
 
 CHANNELS = ("orderbook", "trades", "ticker", "gaps")
@@ -70,7 +71,7 @@ def command(
 
 def selection(partition: str | None, channels: Iterable[str], first: str | None, last: str | None) -> Selection:
     """What the options choose. Raises: FluxForgeError for what is no partition or no date."""
-    from fluxforge_assets.lake.compaction import Selection
+    from fluxforge_assets.lake.places import Selection
 
     named = _named(partition) if partition is not None else {}
     if "date" in named and (first or last):
@@ -111,8 +112,8 @@ def _check_date(date: str) -> None:
 
 def _check_partition(lake: Lake, partition: str | None, chosen: Selection) -> None:
     """Raises: FluxForgeError where nothing is stored under what was named."""
-    from fluxforge_assets.lake.compaction import stored_places
     from fluxforge_assets.lake.datasets import DATASETS
+    from fluxforge_assets.lake.places import stored_places
 
     if not chosen.has_bronze and not any(True for d in DATASETS for _ in stored_places(lake, d, chosen)):
         raise FluxForgeError(f"nothing is stored under {partition}", "see `fluxforge query silver/orderbook`")

@@ -46,8 +46,8 @@ def command(
     An instrument pruned whole, over all dates and assets, is also taken off Dagster's list of partitions.
     """
     from fluxforge_assets.lake.paths import open_lake
+    from fluxforge_assets.lake.places import stored_places
     from fluxforge_assets.lake.pruning import prune, size_of
-    from fluxforge_assets.lake.staleness import stored_places
 
     if not (removed or instruments or first or last):
         raise FluxForgeError("say what to delete", "give --removed, --instrument, or dates with --from and --to")

@@ -87,7 +87,7 @@ def check_assets(names: Sequence[str]) -> list[Dataset]:
 def known_instruments(lake: Lake | None, config: Config | None) -> set[str]:
     """Keys of the instruments that have processed partitions in the lake, or that the configuration names."""
     from fluxforge_assets.lake.datasets import DATASETS
-    from fluxforge_assets.lake.staleness import stored_places
+    from fluxforge_assets.lake.places import stored_places
 
     stored = {place.instrument.key for dataset in DATASETS for place in stored_places(lake, dataset)} if lake else set()
     return stored | {

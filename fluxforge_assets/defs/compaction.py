@@ -18,9 +18,10 @@ from fluxforge_assets.defs.metadata import OWNERS
 from fluxforge_assets.defs.partitions import check_date, dates, instrument_dates, split_key
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.lake.compacted import Compacted
-from fluxforge_assets.lake.compaction import NotCompacted, Selection, compact, last_closed_date
+from fluxforge_assets.lake.compaction import NotCompacted, compact, last_closed_date
 from fluxforge_assets.lake.datasets import DATASETS, Dataset
 from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.places import Selection
 from fluxforge_collector.config.model import Config
 
 COMPACTION = "compaction"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -15,42 +13,14 @@ from fluxforge_assets.lake.datasets import DATASETS, Dataset
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.parts_merge import compact_partition, is_due
 from fluxforge_assets.lake.paths import Lake, Place, day_start_us
+from fluxforge_assets.lake.places import Selection, stored_places
 from fluxforge_assets.lake.segments_merge import CHANNELS, compact_segments, segments_due
 from fluxforge_collector.config.model import Compaction
-from fluxforge_collector.errors import FluxForgeError, InstrumentError
-from fluxforge_collector.instruments import Instrument
+from fluxforge_collector.errors import FluxForgeError
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.names import DAY_US, date_of
-from fluxforge_collector.storage.bucket import matching
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HOUR_US = 3_600_000_000
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which places: None is all. Naming an exchange or a symbol leaves out bronze, whose files hold all instruments."""
-
-    exchange: str | None = None
-    symbol: str | None = None
-    """Path-safe."""
-    first: str | None = None
-    last: str | None = None
-    channels: frozenset[str] = frozenset()
-
-    def has_date(self, date: str) -> bool:
-        """Whether a date is wanted."""
-        return (self.first or "") <= date and (self.last is None or date <= self.last)
-
-    def has(self, asset: str) -> bool:
-        """Whether an asset is wanted; gold follows from order books."""
-        channel = "orderbook" if asset.startswith("gold/") else asset.partition("/")[2]
-        return not self.channels or channel in self.channels
-
-    @property
-    def has_bronze(self) -> bool:
-        """Whether whole dates are wanted, and so bronze."""
-        return self.exchange is None and self.symbol is None
 
 
 class Compact(Protocol):
@@ -120,18 +90,6 @@ def waiting(lake: Lake, options: Compaction, selection: Selection, *, now_us: in
             for place in stored_places(lake, dataset, selection):
                 if place.date <= closed and is_due(lake.partition(place, dataset.folder), options):
                     yield _processed(lake, dataset, place, options)
-
-
-def stored_places(lake: Lake, dataset: Dataset, selection: Selection) -> Iterator[Place]:
-    """The stored partitions of a dataset, by source, instrument and date; other folders are passed over."""
-    pattern = f"exchange={selection.exchange or '*'}/symbol={selection.symbol or '*'}/date=*"
-    for root in matching(lake.root, f"processed/*/{dataset.folder}"):
-        source = root.parts[-1 - len(dataset.folder.split("/"))]
-        for path in matching(root, pattern):
-            exchange, symbol, date = (name.partition("=")[2] for name in path.parts[-3:])
-            if _DATE.fullmatch(date) and selection.has_date(date):
-                with suppress(InstrumentError):
-                    yield Place(source, Instrument.from_key(f"{exchange}:{symbol}"), date)
 
 
 def check_closed(date: str, options: Compaction, now_us: int) -> bool:

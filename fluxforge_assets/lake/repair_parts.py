@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fluxforge_assets.lake.advance import lock_name, replace
-from fluxforge_assets.lake.compaction import Selection, stored_places
 from fluxforge_assets.lake.datasets import DATASETS, Dataset
 from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.marks import mark
 from fluxforge_assets.lake.parts import KEYS, Part, parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.places import Selection, stored_places
 from fluxforge_assets.lake.repair import Dates, Fault, copy_aside
 from fluxforge_assets.lake.replacing import NOTE, finish
 from fluxforge_assets.lake.update import recipe_of

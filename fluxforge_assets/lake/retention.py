@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from fluxforge_assets.lake.advance import lock_name
 from fluxforge_assets.lake.archive import Archive
-from fluxforge_assets.lake.compaction import Selection, stored_places
 from fluxforge_assets.lake.datasets import DATASETS, SILVER_ORDERBOOK, SILVER_TICKER, SILVER_TRADES, Dataset
 from fluxforge_assets.lake.landing import landing_lock
 from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.marks import marks
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.places import Selection, stored_places
 from fluxforge_assets.lake.replacing import files_of
 from fluxforge_assets.lake.swap import take_away
 from fluxforge_collector.config.model import Retention

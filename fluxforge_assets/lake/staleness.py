@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.parts import parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place
-from fluxforge_collector.errors import DataError, InstrumentError
-from fluxforge_collector.instruments import Instrument
-from fluxforge_collector.storage.bucket import matching
+from fluxforge_assets.lake.places import stored_places
+from fluxforge_collector.errors import DataError
 
 ATTEMPTS = 5
 
@@ -24,18 +23,6 @@ class Staleness(NamedTuple):
     dataset: Dataset
     stored: int
     stale: tuple[Place, ...]
-
-
-def stored_places(lake: Lake, dataset: Dataset) -> Iterator[Place]:
-    """Every partition that has a folder, of all sources; names that are no instruments are passed over."""
-    for root in matching(lake.root, f"processed/*/{dataset.folder}"):
-        source = root.parts[-1 - len(dataset.folder.split("/"))]
-        for path in matching(root, "exchange=*/symbol=*/date=*"):
-            exchange, symbol, date = (piece.partition("=")[2] for piece in path.parts[-3:])
-            try:
-                yield Place(source, Instrument.from_key(f"{exchange}:{symbol}"), date)
-            except InstrumentError:
-                continue
 
 
 def staleness(

@@ -30,10 +30,11 @@ from support.market import NOON_US, SECOND, config_of, deliver, records, seal
 
 from fluxforge_assets.definitions import build
 from fluxforge_assets.defs.sensors import ready_sensor
-from fluxforge_assets.lake.compaction import Selection, compact
+from fluxforge_assets.lake.compaction import compact
 from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.places import Selection
 from fluxforge_assets.lake.update import update
 from fluxforge_collector.segments.manifest import read_manifest, write_manifest
 from fluxforge_collector.segments.names import date_of

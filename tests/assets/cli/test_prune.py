@@ -8,7 +8,7 @@ from support.market import DAY
 
 from fluxforge_assets.cli.prune import command
 from fluxforge_assets.lake.datasets import DATASETS
-from fluxforge_assets.lake.staleness import stored_places
+from fluxforge_assets.lake.places import stored_places
 from fluxforge_collector.errors import FluxForgeError
 
 BTC, ETH, OKX = "binanceus:BTC-USDT", "binanceus:ETH-USDT", "okx:BTC-USDT_USDT"

@@ -6,9 +6,10 @@ from pathlib import Path
 from support.market import DAY, NOON_US, config_of
 
 from fluxforge_assets.lake.advance import replace
-from fluxforge_assets.lake.compaction import Selection, compact
+from fluxforge_assets.lake.compaction import compact
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.places import Selection
 from fluxforge_assets.lake.repair import Dates, faults, mend
 from fluxforge_assets.lake.update import recipe_of, update
 from fluxforge_collector.config.model import Compaction, Storage

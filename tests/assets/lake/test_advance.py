@@ -11,11 +11,12 @@ from support.market import DAY, INSTRUMENTS, NOON_US, SECOND, config_of, deliver
 
 from fluxforge_assets.lake.advance import advance, replace
 from fluxforge_assets.lake.checks import CHECKS, Stored
-from fluxforge_assets.lake.compaction import Selection, compact
+from fluxforge_assets.lake.compaction import compact
 from fluxforge_assets.lake.datasets import GOLD_BARS
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.places import Selection
 from fluxforge_assets.lake.recipe import Change
 from fluxforge_assets.lake.tries import tries
 from fluxforge_assets.lake.update import places_of, recipe_of, recipes, update

@@ -28,9 +28,10 @@ from support.lakes import bucket_lake, deliver, files_below
 from support.market import DAY, NOON_US, config_of, records, seal
 
 from fluxforge_assets.lake.advance import replace
-from fluxforge_assets.lake.compaction import Selection, compact
+from fluxforge_assets.lake.compaction import compact
 from fluxforge_assets.lake.landing import land, waiting
 from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.places import Selection
 from fluxforge_assets.lake.reading import Wanted, open_asset, patiently
 from fluxforge_assets.lake.repair import Dates, faults
 from fluxforge_assets.lake.update import Failed, recipe_of, update

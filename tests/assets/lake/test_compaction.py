@@ -14,10 +14,11 @@ from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bronze import book_batches
 from fluxforge_assets.lake.checks import CHECKS, Stored
 from fluxforge_assets.lake.compacted import Compacted
-from fluxforge_assets.lake.compaction import NotCompacted, Selection, compact
+from fluxforge_assets.lake.compaction import NotCompacted, compact
 from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK, SILVER_TICKER, SILVER_TRADES
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.parts import original_parts, parts_of
+from fluxforge_assets.lake.places import Selection
 from fluxforge_assets.lake.swap import new_directory, swap
 from fluxforge_assets.lake.update import places_of, recipe_of, update
 from fluxforge_collector.config.model import Compaction

@@ -9,12 +9,13 @@ from support.market import DAY, NOON_US, config_of, records, seal
 from fluxforge_assets.lake.advance import replace
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.compacted import Compacted
-from fluxforge_assets.lake.compaction import Selection, compact
+from fluxforge_assets.lake.compaction import compact
 from fluxforge_assets.lake.coverage import coverages
 from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK, SILVER_TICKER, SILVER_TRADES
 from fluxforge_assets.lake.landing import land, waiting
 from fluxforge_assets.lake.marks import marks
 from fluxforge_assets.lake.paths import Lake, Place
+from fluxforge_assets.lake.places import Selection
 from fluxforge_assets.lake.pruning import prune
 from fluxforge_assets.lake.reading import Wanted, open_asset
 from fluxforge_assets.lake.retention import Expired, delete, expired

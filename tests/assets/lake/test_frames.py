@@ -6,9 +6,10 @@ from support.market import DAY, INSTRUMENTS, NOON_US, SECOND, config_of, records
 from fluxforge_assets.defs.sensors import keys_waiting
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.compacted import Compacted
-from fluxforge_assets.lake.compaction import Selection, compact
+from fluxforge_assets.lake.compaction import compact
 from fluxforge_assets.lake.coverage import coverages
 from fluxforge_assets.lake.landing import land
+from fluxforge_assets.lake.places import Selection
 from fluxforge_assets.lake.reading import Wanted, open_asset, open_path
 from fluxforge_assets.lake.retention import delete, expired
 from fluxforge_assets.lake.update import update

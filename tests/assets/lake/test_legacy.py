@@ -8,11 +8,12 @@ from support.market import DAY, INSTRUMENTS, NOON_US, SECOND, config_of, records
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bronze import book_batches, gap_table, ticker_table, trade_table
 from fluxforge_assets.lake.compacted import Compacted
-from fluxforge_assets.lake.compaction import Selection, compact
+from fluxforge_assets.lake.compaction import compact
 from fluxforge_assets.lake.coverage import coverages
 from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.places import Selection
 from fluxforge_assets.lake.reading import BRONZE, Wanted, open_asset, open_path
 from fluxforge_assets.lake.update import update
 from fluxforge_collector.config.model import Compaction

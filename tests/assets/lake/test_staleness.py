@@ -5,7 +5,8 @@ from support.market import DAY, config_of, records, seal
 
 from fluxforge_assets.lake.datasets import DATASETS, GOLD_BARS, REFRESHED, SILVER_ORDERBOOK, SILVER_TRADES
 from fluxforge_assets.lake.landing import land
-from fluxforge_assets.lake.staleness import fingerprint_of, staleness, stored_places
+from fluxforge_assets.lake.places import stored_places
+from fluxforge_assets.lake.staleness import fingerprint_of, staleness
 from fluxforge_assets.lake.update import update
 
 APPENDED = [dataset for dataset in DATASETS if dataset not in REFRESHED]

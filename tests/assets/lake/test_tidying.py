@@ -8,10 +8,11 @@ from support.market import DAY, NOON_US, SECOND, deliver, records, seal
 
 from fluxforge_assets.lake.advance import replace
 from fluxforge_assets.lake.compacted import Compacted
-from fluxforge_assets.lake.compaction import NotCompacted, Selection, compact
+from fluxforge_assets.lake.compaction import NotCompacted, compact
 from fluxforge_assets.lake.datasets import GOLD_BARS, SILVER_ORDERBOOK, SILVER_TICKER, SILVER_TRADES
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.parts import parts_of
+from fluxforge_assets.lake.places import Selection
 from fluxforge_assets.lake.tidying import Untidy
 from fluxforge_assets.lake.update import places_of, recipe_of, update
 from fluxforge_collector.config.model import Compaction

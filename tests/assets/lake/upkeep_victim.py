@@ -14,9 +14,10 @@ from typing import NamedTuple
 import pyarrow as pa
 from support.market import config_of
 
-from fluxforge_assets.lake.compaction import Selection, compact
+from fluxforge_assets.lake.compaction import compact
 from fluxforge_assets.lake.conversion import convert, legacy_segments
 from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.places import Selection
 from fluxforge_assets.lake.repair import Dates, faults, mend
 from fluxforge_collector.config.model import Compaction, Ingestion
 
