@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fluxforge_collector.cli.sizes import readable
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError
 
@@ -133,11 +134,11 @@ def _show_due(found: Iterable[Due | NotCompacted], *, is_json: bool) -> None:
         click.echo(
             json.dumps(said)
             if is_json
-            else f"{one.what:<18} {one.partition:<40} {one.files:>6} files {_size(one.size):>10}"
+            else f"{one.what:<18} {one.partition:<40} {one.files:>6} files {readable(one.size):>10}"
         )
     if not is_json:
         click.echo(
-            f"would merge {files} files, {_size(size)}" if files else "nothing to do: every closed day is compact"
+            f"would merge {files} files, {readable(size)}" if files else "nothing to do: every closed day is compact"
         )
     if failed:
         sys.exit(1)
@@ -166,24 +167,16 @@ def _show_done(found: Iterable[Compacted | NotCompacted], options: Compaction, *
 def _line(one: Compacted) -> str:
     return (
         f"{one.what:<18} {one.partition:<40} {one.files_before:>6} → {one.files_after} files"
-        f" {_size(one.bytes_before):>10} → {_size(one.bytes_after)}  {one.rows:,} rows  {one.seconds:.1f} s"
+        f" {readable(one.bytes_before):>10} → {readable(one.bytes_after)}  {one.rows:,} rows  {one.seconds:.1f} s"
     )
 
 
 def _sum(done: list[Compacted]) -> str:
     before, after = sum(one.files_before for one in done), sum(one.files_after for one in done)
-    sizes = _size(sum(one.bytes_before for one in done)), _size(sum(one.bytes_after for one in done))
+    sizes = readable(sum(one.bytes_before for one in done)), readable(sum(one.bytes_after for one in done))
     return f"{before} files became {after}, {sizes[0]} became {sizes[1]}"
 
 
 def _show_failed(one: NotCompacted, *, is_json: bool) -> None:
     said = {"what": one.what, "partition": one.partition, "error": str(one.error)}
     click.echo(json.dumps(said) if is_json else f"{one.what} {one.partition}: {one.error}", err=not is_json)
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.2f} GiB"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fluxforge_collector.cli.sizes import readable
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError
 
@@ -64,10 +65,10 @@ def _show_due(segments: list[Legacy], *, is_json: bool) -> None:
         if is_json:
             click.echo(json.dumps(said))
         else:
-            click.echo(f"{one.source:<10} {one.name.id:<60} {len(one.files)} files {one.size / 2**20:>8.1f} MiB")
+            click.echo(f"{one.source:<10} {one.name.id:<60} {len(one.files)} files {readable(one.size):>10}")
     if not is_json:
         size = sum(one.size for one in segments)
-        click.echo(f"would convert {len(segments)} segments, {size / 2**20:.1f} MiB; nothing was changed")
+        click.echo(f"would convert {len(segments)} segments, {readable(size)}; nothing was changed")
 
 
 def _show_done(found: Iterable[Converted | NotConverted], count: int, *, is_json: bool) -> None:
@@ -86,8 +87,8 @@ def _show_done(found: Iterable[Converted | NotConverted], count: int, *, is_json
                 if is_json:
                     click.echo(json.dumps(asdict(one)))
     if not is_json:
-        before, after = (sum(getattr(one, name) for one in done) / 2**20 for name in ("bytes_before", "bytes_after"))
+        before, after = (readable(sum(getattr(one, name) for one in done)) for name in ("bytes_before", "bytes_after"))
         rows = sum(one.rows for one in done)
-        click.echo(f"{len(done)} segments, {rows:,} rows: {before:.1f} MiB became {after:.1f} MiB")
+        click.echo(f"{len(done)} segments, {rows:,} rows: {before} became {after}")
     if failed:
         sys.exit(1)

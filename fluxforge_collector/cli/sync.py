@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fluxforge_collector.cli.sizes import readable
 from fluxforge_collector.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _run(
 def summary(done: Synced, *, is_dry: bool) -> str:
     """What was done, for people."""
     verb = "would copy" if is_dry else "copied"
-    lines = [f"{verb} {done.copied} files, {done.copied_bytes / 2**20:.1f} MiB; {done.same} were there"]
+    lines = [f"{verb} {done.copied} files, {readable(done.copied_bytes)}; {done.same} were there"]
     if done.deleted:
         lines.append(f"deleted {done.deleted} parts that the source has replaced")
     elif done.superseded:

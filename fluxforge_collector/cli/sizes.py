@@ -1,0 +1,12 @@
+"""How many bytes something has, as people read it."""
+
+from __future__ import annotations
+
+
+def readable(count: float) -> str:
+    """A number of bytes in the largest unit of which there is one, such as `53.6 MiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.2f} GiB"
