@@ -12,7 +12,7 @@ from fluxforge_assets.defs.compaction import compaction_assets, compaction_job, 
 from fluxforge_assets.defs.completeness import completeness_checks, completeness_sensor
 from fluxforge_assets.defs.freshness import with_freshness
 from fluxforge_assets.defs.history import history_job, history_schedule
-from fluxforge_assets.defs.liveness import liveness_sensor
+from fluxforge_assets.defs.liveness import liveness_sensor, living_executor
 from fluxforge_assets.defs.processed import processed_assets
 from fluxforge_assets.defs.realtime import realtime_job
 from fluxforge_assets.defs.refreshing import refresh_job, refresh_schedule
@@ -54,7 +54,7 @@ def build(config: Config) -> dg.Definitions:
                 liveness_sensor(),
             ],
             resources=resources(config),
-            executor=dg.in_process_executor,
+            executor=living_executor,
         )
 
 

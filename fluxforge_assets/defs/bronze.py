@@ -7,7 +7,6 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from fluxforge_assets.defs.liveness import alive
 from fluxforge_assets.defs.metadata import OWNERS, instant
 from fluxforge_assets.defs.partitions import check_date, dates, register
 from fluxforge_assets.defs.resources import LakeResource
@@ -59,7 +58,6 @@ def bronze_assets(config: Config) -> dg.AssetsDefinition:
         pool="landing",
     )
     def bronze(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult[Any]]:
-        alive(context)
         wanted = [check_date(key) for key in context.partition_keys]
         opened = lake.open()
         for source in opened.sources():

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from fluxforge_assets.defs.compaction import POOL
+from fluxforge_assets.defs.liveness import living_executor
 from fluxforge_assets.defs.metadata import OWNERS
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import StorageError
@@ -58,7 +59,7 @@ def cloud_sync_job() -> Any:
     return dg.define_asset_job(
         CLOUD_SYNC,
         selection=dg.AssetSelection.assets(ASSET),
-        executor_def=dg.in_process_executor,
+        executor_def=living_executor,
         description="Copies closed files to sync.remote. Started daily; `fluxforge sync upload` does it now.",
         tags={"fluxforge/kind": "maintenance"},
     )

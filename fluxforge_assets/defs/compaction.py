@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from fluxforge_assets.defs.bronze import DESCRIPTIONS
-from fluxforge_assets.defs.liveness import alive
+from fluxforge_assets.defs.liveness import living_executor
 from fluxforge_assets.defs.metadata import OWNERS
 from fluxforge_assets.defs.partitions import check_date, dates, instrument_dates, split_key
 from fluxforge_assets.defs.resources import LakeResource
@@ -62,7 +62,6 @@ def _bronze(config: Config) -> dg.AssetsDefinition:
         pool=POOL,
     )
     def compact_bronze(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult[Any]]:
-        alive(context)
         opened = lake.open()
         channels = {c: compaction_key(f"bronze/{c.value}") for c in DESCRIPTIONS}
         wanted = {c: key for c, key in channels.items() if key in context.selected_asset_keys}
@@ -95,7 +94,6 @@ def _processed(config: Config, dataset: Dataset) -> dg.AssetsDefinition:
         pool=POOL,
     )
     def compact_processed(context: dg.AssetExecutionContext, lake: LakeResource) -> None:
-        alive(context)
         opened = lake.open()
         keys = {key: split_key(key) for key in context.partition_keys}
         closed = _closed(config, [day for day, _ in keys.values()])
@@ -148,7 +146,6 @@ def compaction_job(config: Config) -> dg.JobDefinition:
     @dg.op(pool=POOL)
     def compact_lake(context: dg.OpExecutionContext, lake: LakeResource) -> None:
         """Merge small files of closed days; a place that fails does not stop the rest."""
-        alive(context)
         now_us = time.time_ns() // 1000
         last = date.fromisoformat(last_closed_date(config.compaction, now_us))
         first = last - timedelta(days=config.compaction.days_back - 1)
@@ -173,7 +170,7 @@ def compaction_job(config: Config) -> dg.JobDefinition:
 
     @dg.job(
         name=COMPACTION,
-        executor_def=dg.in_process_executor,
+        executor_def=living_executor,
         description="Merges the many files of closed days into few. Started daily.",
         tags={"fluxforge/kind": "maintenance"},
     )

@@ -16,7 +16,7 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from fluxforge_assets.defs.compaction import POOL
-from fluxforge_assets.defs.liveness import alive
+from fluxforge_assets.defs.liveness import living_executor
 from fluxforge_assets.defs.thinning import thin
 from fluxforge_collector.config.model import Config
 
@@ -143,14 +143,13 @@ def history_job(config: Config) -> dg.JobDefinition:
     @dg.op(pool=POOL)
     def purge_runs(context: dg.OpExecutionContext) -> None:
         """Delete superseded runs; every partition and check keeps the run that owns its newest event."""
-        alive(context)
         done = purge(context.instance, before=datetime.now(UTC) - timedelta(days=config.retention.keep_run_days))
         context.log.info("deleted %d runs, kept %d without %d events", done.deleted, done.kept, done.thinned)
         context.add_output_metadata(done._asdict())
 
     @dg.job(
         name=HISTORY_PURGE,
-        executor_def=dg.in_process_executor,
+        executor_def=living_executor,
         description="Deletes superseded runs of Dagster's history; no partition loses its status.",
         tags={"fluxforge/kind": "maintenance"},
     )

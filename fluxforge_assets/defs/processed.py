@@ -10,7 +10,6 @@ import dagster as dg
 
 from fluxforge_assets.defs.bronze import bronze_key
 from fluxforge_assets.defs.checks import check_specs, results
-from fluxforge_assets.defs.liveness import alive
 from fluxforge_assets.defs.metadata import OWNERS, bar_lineage, column_schema, of_change
 from fluxforge_assets.defs.partitions import instrument_dates, partition_key, split_key
 from fluxforge_assets.defs.resources import LakeResource
@@ -79,7 +78,6 @@ def _asset(config: Config, dataset: Dataset) -> dg.AssetsDefinition:
     )
     # the bare name: Dagster takes an argument in brackets for a tuple of outputs
     def build(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        alive(context)
         keys = list(context.partition_keys)
         if not keys:
             raise dg.Failure(

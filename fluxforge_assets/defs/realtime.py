@@ -11,7 +11,7 @@ from collections.abc import Collection, Generator, Iterator
 import dagster as dg
 
 from fluxforge_assets.defs.bronze import instruments_of, report
-from fluxforge_assets.defs.liveness import alive
+from fluxforge_assets.defs.liveness import living_executor
 from fluxforge_assets.defs.partitions import check_date, register, today
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.defs.telling import Untold
@@ -40,7 +40,6 @@ def realtime_job(config: Config) -> dg.JobDefinition:
     @dg.op(config_schema={"date": dg.Field(str, is_required=False)}, pool="realtime")
     def follow_segments(context: dg.OpExecutionContext, lake: LakeResource) -> None:
         """Land, then append what became final; late data builds its range again. With a date: that one, once."""
-        alive(context)
         opened = lake.open()
         archives: dict[str, Archive] = {}
         untold, untidy = Untold(context, opened, config, archives), Untidy(opened, config.compaction)
@@ -58,7 +57,7 @@ def realtime_job(config: Config) -> dg.JobDefinition:
 
     @dg.job(
         name=REALTIME,
-        executor_def=dg.in_process_executor,
+        executor_def=living_executor,
         description="Lands what the collector sealed and appends what became final. Started by the sensor; it stays.",
         tags={"dagster/priority": "10", "dagster/max_runtime": str(int(config.etl.stay_seconds + GRACE_SECONDS))},
     )

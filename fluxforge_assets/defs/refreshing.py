@@ -7,7 +7,7 @@ import dagster as dg
 
 from fluxforge_assets.defs import staleness
 from fluxforge_assets.defs.checks import evaluations
-from fluxforge_assets.defs.liveness import alive
+from fluxforge_assets.defs.liveness import living_executor
 from fluxforge_assets.defs.processed import of_realtime
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.defs.under_way import is_under_way
@@ -32,7 +32,6 @@ def refresh_job(config: Config) -> dg.JobDefinition:
     @dg.op(pool="gold")
     def refresh_gold(context: dg.OpExecutionContext, lake: LakeResource) -> None:
         """Advance the partitions that read what changed."""
-        alive(context)
         opened = lake.open()
         archives = archives_of(opened)
         failed: list[str] = []
@@ -63,7 +62,7 @@ def refresh_job(config: Config) -> dg.JobDefinition:
 
     @dg.job(
         name=REFRESH,
-        executor_def=dg.in_process_executor,
+        executor_def=living_executor,
         description="Appends labels, VPIN, cross-venue rows and integrated OFI that became final.",
     )
     def gold_refresh() -> None:

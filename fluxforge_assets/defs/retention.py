@@ -5,7 +5,7 @@ import time
 import dagster as dg
 
 from fluxforge_assets.defs.compaction import POOL
-from fluxforge_assets.defs.liveness import alive
+from fluxforge_assets.defs.liveness import living_executor
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.lake.retention import Expired, delete, expired
 from fluxforge_collector.config.model import Config
@@ -19,7 +19,6 @@ def retention_job(config: Config) -> dg.JobDefinition:
     @dg.op(pool=POOL)
     def delete_expired(context: dg.OpExecutionContext, lake: LakeResource) -> None:
         """Delete what a rule names, and say what stays although one does."""
-        alive(context)
         opened = lake.open()
         places, size = 0, 0
         for one in expired(opened, config.retention, now_us=time.time_ns() // 1000):
@@ -33,7 +32,7 @@ def retention_job(config: Config) -> dg.JobDefinition:
 
     @dg.job(
         name=RETENTION,
-        executor_def=dg.in_process_executor,
+        executor_def=living_executor,
         description="Deletes what the retention rules name; `fluxforge retention` shows it first.",
         tags={"fluxforge/kind": "maintenance"},
     )
