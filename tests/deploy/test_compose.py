@@ -40,6 +40,11 @@ def test_every_service_is_bounded_and_comes_back(compose):
         assert tag not in {"", "latest"}
 
 
+def test_the_code_server_may_take_most_for_runs_are_its_children(compose):
+    limits = {name: service.get("mem_limit") for name, service in compose["services"].items()}
+    assert (limits["code"], limits["daemon"], limits["webserver"]) == ("4g", "1g", "1g")
+
+
 def test_what_is_mounted_is_there_and_what_is_waited_for_exists(compose, deploy):
     for service in compose["services"].values():
         sources = [volume.split(":")[0] for volume in service.get("volumes", ())]

@@ -61,6 +61,13 @@ def test_the_drop_ins_are_of_units_there_are_and_ask_for_less(deploy):
         assert small < large
 
 
+@pytest.mark.parametrize("name", ["fluxforge-{}.service", "pi/fluxforge-{}.service.d/pi.conf"])
+def test_the_code_server_may_take_most_for_runs_are_its_children(name, deploy):
+    units = ("code", "collector", "daemon", "webserver")
+    code, *others = (megabytes((deploy / "systemd" / name.format(unit)).read_text()) for unit in units)
+    assert code > 2 * max(others)
+
+
 def megabytes(text):
     size, unit = re.search(r"MemoryMax=(\d+)([MG])", text).groups()
     return int(size) * (1024 if unit == "G" else 1)
