@@ -11,6 +11,7 @@ from fluxforge_assets.defs.under_way import is_under_way
 from fluxforge_assets.lake.inspection import check_instrument
 from fluxforge_assets.lake.landing import dates_waiting, waiting
 from fluxforge_assets.lake.paths import Lake
+from fluxforge_collector.config.load import load_config
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
 from fluxforge_collector.segments.manifest import read_manifest
@@ -36,11 +37,13 @@ def ready_sensor(config: Config, job: dg.JobDefinition) -> dg.SensorDefinition:
         if not wanted:
             return dg.SkipReason("nothing waits in raw/ready")
         is_new = bool(dates_waiting(opened, today()))
-        wait = seconds_to_wait(context.instance, config.etl.min_run_interval_seconds, is_new=is_new)
+        interval_s = config.etl.min_run_interval_seconds
+        wait = seconds_to_wait(context.instance, interval_s, time.time(), is_new=is_new)
         if wait is None:
             return dg.SkipReason("a real-time run is under way")
         if wait > 0:
             return dg.SkipReason(f"the next run may start in {wait:.0f} s")
+        load_config()  # a run reads it anew: with one that cannot be read, run after run would fail instead of this
         known = set(context.instance.get_dynamic_partitions(INSTRUMENTS))
         new = sorted(keys_waiting(opened) - known)
         return dg.SensorResult(
@@ -71,10 +74,11 @@ def _keys_of(path: LakePath) -> set[str]:
         return set()
 
 
-def seconds_to_wait(instance: dg.DagsterInstance, interval_s: float, *, is_new: bool) -> float | None:
+def seconds_to_wait(instance: dg.DagsterInstance, interval_s: float, now_s: float, *, is_new: bool) -> float | None:
     """Seconds until a run may start; None while one is under way.
 
-    Where only failed work waits, longer after each failure in a row. New segments never wait for what keeps failing.
+    Where only failed work waits, longer after each failure in a row. New segments never wait for what keeps failing,
+    and none waits for a clock that was set back.
     """
     if is_under_way(instance, REALTIME):
         return None
@@ -87,5 +91,5 @@ def seconds_to_wait(instance: dg.DagsterInstance, interval_s: float, *, is_new: 
             break
         failures += 1
     wait = min(interval_s * (1 << failures), max(interval_s, LONGEST_WAIT_S))
-    until: float = records[0].create_timestamp.timestamp() + wait
-    return until - time.time()
+    passed_s: float = now_s - records[0].create_timestamp.timestamp()
+    return wait - passed_s if passed_s >= 0 else 0.0

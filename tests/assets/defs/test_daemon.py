@@ -1,10 +1,20 @@
-"""What is said of Dagster's daemon: by its heartbeats in a real instance, or where there is none."""
+"""What is said of Dagster's daemon and of the sensor it asks: by what a real instance holds, or where there is none."""
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
 from dagster._daemon.types import DaemonHeartbeat
+from dagster_shared.error import SerializableErrorInfo
 
-from fluxforge_assets.defs.daemon import check
+from fluxforge_assets.defs.daemon import SENSOR, check
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.health.finding import Level
 
@@ -25,8 +35,35 @@ def beat(**ages_s):
             instance.add_daemon_heartbeat(DaemonHeartbeat(float(NOW_S - age_s), kind, "1"))
 
 
+def ask(age_s, *, status=InstigatorStatus.DECLARED_IN_CODE, error=None):
+    """What the daemon writes down when it has asked the sensor."""
+    location = GrpcServerCodeLocationOrigin("localhost", 4266, location_name="fluxforge")
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), SENSOR)
+    data = SensorInstigatorData(float(NOW_S - age_s), min_interval=5)
+    state = InstigatorState(origin, InstigatorType.SENSOR, status, data)
+    with dg.DagsterInstance.get() as instance:
+        known = instance.get_instigator_state(state.instigator_origin_id, state.selector_id)
+        (instance.update_instigator_state if known else instance.add_instigator_state)(state)
+        instance.create_tick(
+            TickData(
+                state.instigator_origin_id, SENSOR, InstigatorType.SENSOR,
+                TickStatus.FAILURE if error else TickStatus.SKIPPED, float(NOW_S - age_s),
+                error=caused(error) if error else None, selector_id=state.selector_id,
+            )
+        )  # fmt: skip
+
+
+def caused(error):
+    return SerializableErrorInfo("a sensor failed", [], None, cause=SerializableErrorInfo(error, [], None))
+
+
 def said():
-    (finding,) = check(Config(), NOW_S * 1_000_000)
+    *_, finding = check(Config(), NOW_S * 1_000_000)
+    return finding.level, finding.text
+
+
+def heartbeat():
+    finding, *_ = check(Config(), NOW_S * 1_000_000)
     return finding.level, finding.text
 
 
@@ -38,7 +75,7 @@ def test_without_an_instance_it_is_not_asked_for():
 def test_a_daemon_that_lives_then_falls_silent(home):
     assert said() == (Level.DEGRADED, "has never run: start `dagster dev` or `dagster-daemon run`")
     beat(**dict.fromkeys(KINDS, 20))
-    assert said() == (Level.HEALTHY, "alive 20 s ago")
+    assert heartbeat() == (Level.HEALTHY, "alive 20 s ago")
     beat(SENSOR=500)
     assert said() == (Level.DEGRADED, "no heartbeat of sensor: nothing is computed")
 
@@ -48,7 +85,7 @@ def test_an_instance_whose_paths_are_relative_is_looked_for_in_its_home(home, mo
     monkeypatch.chdir(home)
     beat(**dict.fromkeys(KINDS, 20))
     monkeypatch.chdir("/")
-    assert said() == (Level.HEALTHY, "alive 20 s ago")
+    assert heartbeat() == (Level.HEALTHY, "alive 20 s ago")
 
 
 def test_an_instance_that_cannot_be_read(home):
@@ -56,3 +93,23 @@ def test_an_instance_that_cannot_be_read(home):
     level, text = said()
     assert level is Level.DEGRADED
     assert text.startswith("its instance cannot be read: ")
+
+
+def test_a_daemon_that_asks_the_sensor_or_does_not(home):
+    """The daemon lives while the code server is down: nothing is computed, and no heartbeat tells."""
+    beat(**dict.fromkeys(KINDS, 20))
+    assert said() == (Level.DEGRADED, "was never asked: does the code server run?")
+    ask(10)
+    assert said() == (Level.HEALTHY, "asked 10 s ago")
+    ask(9, error="ConfigError: unknown key 'lak'\n  more")
+    assert said() == (Level.DEGRADED, "fails: ConfigError: unknown key 'lak'")
+    ask(8, status=InstigatorStatus.STOPPED)
+    assert said() == (Level.DEGRADED, "is switched off: no real-time run is started")
+    ask(500)
+    assert said() == (Level.DEGRADED, "not asked for 8 min 20 s: does the code server run?")
+    ask(-3600)
+    assert said() == (Level.DEGRADED, "not asked for 1 h yet: the clock was set back")
+
+
+def test_the_sensor_is_one_there_is(defs):
+    assert defs.get_repository_def().has_sensor_def(SENSOR)

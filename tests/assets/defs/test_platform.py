@@ -13,11 +13,13 @@ from support.market import DAY, INSTRUMENTS, NOON_US, config_of, deliver, record
 
 from fluxforge_assets.definitions import build
 from fluxforge_assets.defs.realtime import REALTIME
+from fluxforge_assets.defs.sensors import seconds_to_wait
 from fluxforge_assets.lake.checks import CHECKS, Stored
 from fluxforge_assets.lake.datasets import DATASETS, GOLD_BARS, REFRESHED, SILVER_ORDERBOOK
 from fluxforge_assets.lake.marks import mark, marks
 from fluxforge_assets.lake.plausibility import PLAUSIBLE
 from fluxforge_collector.config.load import load_config
+from fluxforge_collector.errors import ConfigError
 
 BTC = f"{DAY}|binanceus:BTC-USDT"
 DEADLINE_SECONDS = 120
@@ -203,6 +205,18 @@ def test_the_sensor_waits_after_failures(config, instance, lake):
     mark(lake, "ccxt", DAY)
     sensor = defs.get_repository_def().get_sensor_def("ready_segments")
     assert "may start in" in sensor.evaluate_tick(sensor_context(defs, instance)).skip_message
+    assert seconds_to_wait(instance, 3600.0, time.time() - 7200, is_new=True) == 0, "the clock was set back"
+
+
+def test_no_run_is_started_that_could_not_read_its_configuration(tmp_path, defs, instance, lake, monkeypatch):
+    """The code server goes on with the one it has; the tick says what is wrong, once, in place of run after run."""
+    seal(lake.root, records(6, seconds=15))
+    (tmp_path / "fluxforge.yaml").write_text("lak: {}")
+    monkeypatch.setenv("FLUXFORGE_CONFIG", str(tmp_path / "fluxforge.yaml"))
+    with pytest.raises(ConfigError, match=r"unknown key 'lak' in .*; did you mean 'lake'"):
+        tick(defs, instance)
+    (tmp_path / "fluxforge.yaml").write_text("")
+    assert len(tick(defs, instance)) == 1
 
 
 def test_a_backfill_of_a_range_covers_its_partitions(defs, instance, lake):
