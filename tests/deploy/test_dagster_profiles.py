@@ -35,6 +35,13 @@ def test_they_differ_only_where_the_place_does():
         assert [one[key] for key in ALIKE] == [other[key] for key in ALIKE]
 
 
+def test_what_tells_of_a_run_that_died_outlives_the_machine():
+    """The sensor `lost_runs` finds it there; below /tmp it would go with the run, which held its slot for ever."""
+    for path in (ROOT / "dagster.yaml", SERVER):
+        kept = yaml.safe_load(path.read_text())["local_artifact_storage"]["config"]["base_dir"]
+        assert not kept.startswith(("/tmp", "/run", "/dev/shm")), path
+
+
 def test_the_database_is_reached_by_the_driver_that_is_installed():
     server, cluster = (yaml.safe_load(path.read_text())["storage"] for path in (SERVER, CLUSTER))
     for config in (server["postgres"], cluster["custom"]["config"]):
