@@ -112,8 +112,9 @@ def open_instance() -> dg.DagsterInstance | None:
         with contextlib.chdir(home):
             return dg.DagsterInstance.get()
     except Exception as error:  # an instance fails in as many ways as there are databases
-        why = (str(error).splitlines() or [""])[0]
+        from fluxforge_assets.defs.daemon import why
+
         raise FluxForgeError(
-            f"Dagster's instance of {home} cannot be opened: {type(error).__name__}: {why}",
-            "see that its dagster.yaml is right and its database can be reached",
+            f"Dagster's instance of {home} cannot be opened: {why(error)}",
+            "see that its dagster.yaml is right, its variables are set and its database can be reached",
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,11 +45,18 @@ def check(config: Config, now_us: int, environment: Mapping[str, str] = os.envir
             }
             asked = last_asked(instance)
     except Exception as error:  # noqa: BLE001  an instance fails in as many ways as there are databases
-        return [Finding(Level.DEGRADED, _WHAT, f"its instance cannot be read: {type(error).__name__}: {_line(error)}")]
+        return [Finding(Level.DEGRADED, _WHAT, f"its instance cannot be read: {why(error)}")]
     daemon = judge(beats, config.health.daemon_seconds, now_us)
     if daemon.level is not Level.HEALTHY:
         return [daemon]  # which asks the sensor
     return [daemon, judge_sensor(asked, config.health.daemon_seconds, now_us)]
+
+
+def why(error: Exception) -> str:
+    """What keeps an instance from being opened, in a line; Dagster's own begins with the schema of all it could be."""
+    if unset := sorted(set(re.findall(r'environment variable "(\w+)" which is not set', str(error)))):
+        return f"its dagster.yaml asks for {', '.join(unset)}, not set here"
+    return f"{type(error).__name__}: {_line(error)}"
 
 
 def judge(beats: Mapping[str, float], limit_s: float, now_us: int) -> Finding:

@@ -45,11 +45,6 @@ def test_the_code_server_may_take_most_for_runs_are_its_children(compose):
     assert (limits["code"], limits["daemon"], limits["webserver"]) == ("4g", "1g", "1g")
 
 
-def test_the_name_of_the_code_servers_machine_stays(compose):
-    """What tells of a run that died with a container is believed on the machine of that name alone."""
-    assert compose["services"]["code"]["hostname"] == "code"
-
-
 def test_what_is_mounted_is_there_and_what_is_waited_for_exists(compose, deploy):
     for service in compose["services"].values():
         sources = [volume.split(":")[0] for volume in service.get("volumes", ())]

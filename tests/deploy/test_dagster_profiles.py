@@ -36,7 +36,7 @@ def test_they_differ_only_where_the_place_does():
 
 
 def test_what_tells_of_a_run_that_died_outlives_the_machine():
-    """The sensor `lost_runs` finds it there; below /tmp it would go with the run, which held its slot for ever."""
+    """The sensor `lost_runs` finds it there; below /tmp it would go with the run."""
     for path in (ROOT / "dagster.yaml", SERVER):
         kept = yaml.safe_load(path.read_text())["local_artifact_storage"]["config"]["base_dir"]
         assert not kept.startswith(("/tmp", "/run", "/dev/shm")), path

@@ -49,6 +49,19 @@ def test_dagsters_processes_run_in_its_home_for_paths_in_its_file_are_relative(d
         assert home.removeprefix("/var/lib/") in re.search(r"StateDirectory=(.*)", text)[1].split()
 
 
+def test_who_judges_is_told_what_the_others_are(deploy):
+    """Without it the health of a server, whose Dagster is in Postgres, would be degraded for ever."""
+    files = {
+        unit: set(
+            re.findall(
+                r"^EnvironmentFile=(.*)$", (deploy / f"systemd/fluxforge-{unit}.service").read_text(), re.MULTILINE
+            )
+        )
+        for unit in UNITS
+    }
+    assert files["health"] == set().union(*files.values())
+
+
 def test_everything_that_listens_does_so_on_loopback(deploy):
     texts = "".join((deploy / "systemd" / f"fluxforge-{unit}.service").read_text() for unit in UNITS)
     assert re.findall(r"-h (\S+)", texts) == ["127.0.0.1", "127.0.0.1"]

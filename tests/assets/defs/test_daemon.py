@@ -88,6 +88,18 @@ def test_an_instance_whose_paths_are_relative_is_looked_for_in_its_home(home, mo
     assert heartbeat() == (Level.HEALTHY, "alive 20 s ago")
 
 
+def test_an_instance_whose_variables_are_not_set_names_them(home, monkeypatch):
+    """As `fluxforge health` by hand, or its timer, where Dagster is in Postgres."""
+    monkeypatch.delenv("DAGSTER_PG_HOST", raising=False)
+    text = (
+        "storage: {postgres: {postgres_db: {hostname: {env: DAGSTER_PG_HOST}, username: a, password: b, db_name: c}}}"
+    )
+    (home / "dagster.yaml").write_text(text)
+    assert said() == (
+        Level.DEGRADED, "its instance cannot be read: its dagster.yaml asks for DAGSTER_PG_HOST, not set here"
+    )  # fmt: skip
+
+
 def test_an_instance_that_cannot_be_read(home):
     (home / "dagster.yaml").write_text("storage: {nonsense: 1}\n")
     level, text = said()
