@@ -19,6 +19,7 @@ from fluxforge_collector.errors import FluxForgeError
 TIMEOUT_SECONDS = 60.0
 POLL_SECONDS = 1.0
 SAMPLED_EVENTS = 200
+LONGEST_TITLE = 100
 TAGS = {"fluxforge/backfill": "command"}
 
 _NODES = """query($keys: [AssetKeyInput!]) {
@@ -88,7 +89,7 @@ class Webserver:
             "assetSelection": [{"path": dataset_of(asset).asset_key} for asset in batch.assets],
             "partitionNames": list(batch.keys),
             "tags": [{"key": key, "value": value} for key, value in TAGS.items()],
-            "title": title_of(batch),
+            "title": short_title_of(batch),
             "fromFailure": False,
         }
         answer: dict[str, str] = self._ask(_LAUNCH, params=params)["launchPartitionBackfill"]
@@ -133,7 +134,7 @@ def queue(instance: dg.DagsterInstance, graph: Any, batch: Batch, now: float) ->
         tags=dict(TAGS),
         dynamic_partitions_store=instance,
         all_partitions=False,
-        title=title_of(batch),
+        title=short_title_of(batch),
         description=None,
         run_config=None,
     )
@@ -142,11 +143,19 @@ def queue(instance: dg.DagsterInstance, graph: Any, batch: Batch, now: float) ->
 
 
 def title_of(batch: Batch) -> str:
-    """What the backfill is called on Dagster's page."""
+    """What a backfill is: its assets, dates and instruments."""
     dates, names = batch.dates, batch.instruments
     span = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     of_whom = names[0] if len(names) == 1 else f"{len(names)} instruments"
     return f"{', '.join(batch.assets)}; {span}; {of_whom}"
+
+
+def short_title_of(batch: Batch) -> str:
+    """The same on Dagster's page, which takes no longer title: the assets are counted where their names do not fit."""
+    title = title_of(batch)
+    if len(title) > LONGEST_TITLE:
+        title = title_of(batch._replace(assets=(f"{len(batch.assets)} assets",)))
+    return title[:LONGEST_TITLE]
 
 
 def is_daemon_running(instance: dg.DagsterInstance) -> bool:
