@@ -123,6 +123,7 @@ lock: .venv/installed
 	$(LOCK) --all-extras pyproject.toml -o requirements.lock
 	$(LOCK) --no-annotate --extra s3 --constraint requirements.lock pyproject.toml -o deploy/locks/collector.lock
 	$(LOCK) --no-annotate --extra assets --extra server --extra kubernetes --constraint requirements.lock pyproject.toml -o deploy/locks/assets.lock
+	$(LOCK) --no-annotate --extra assets --extra cluster --constraint requirements.lock pyproject.toml -o deploy/locks/cluster.lock
 	$(LOCK) --no-annotate deploy/locks/checks.in -o deploy/locks/checks.lock
 
 clean:

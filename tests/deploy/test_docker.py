@@ -35,7 +35,7 @@ def test_it_runs_as_nobody_in_particular(image, deploy):
     assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["10001"]
 
 
-@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("image", [*IMAGES, "cluster"])
 def test_its_lock_has_the_versions_that_are_tested(image, deploy, root):
     tested, installed = pins(root / "requirements.lock"), pins(deploy / "locks" / f"{image}.lock")
     assert len(installed) > 20

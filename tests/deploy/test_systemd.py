@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-UNITS = ("collector", "code", "daemon", "webserver", "health")
-PROGRAMS = {"fluxforge", "dagster", "dagster-daemon", "dagster-webserver"}
+UNITS = ("collector", "code", "daemon", "webserver", "worker", "health")
+PROGRAMS = {"fluxforge", "dagster", "dagster-daemon", "dagster-webserver", "celery"}
 
 
 @pytest.fixture
