@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fluxforge_collector.config.model import Config
@@ -18,6 +20,17 @@ SENSOR = "ready_segments"
 _WHAT = "Dagster's daemon"
 _REQUIRED = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR")
 """Without these nothing is computed by itself."""
+_DATABASES = tuple(
+    f".dagster/storage/{name}.db" for name in ("schedules/schedules", "history/runs", "history/runs/index")
+)
+"""Where the profile of the repository keeps them."""
+
+
+class Beat(NamedTuple):
+    """A heartbeat: when, seconds since the epoch, and of which process."""
+
+    at_s: float
+    by: str | None
 
 
 class Asked(NamedTuple):
@@ -35,20 +48,26 @@ def check(config: Config, now_us: int, environment: Mapping[str, str] = os.envir
         return [Finding(Level.HEALTHY, _WHAT, "not asked for: DAGSTER_HOME is not set")]
     import dagster as dg
 
+    from fluxforge_assets.defs.partitions import INSTRUMENTS
+
     try:
         # paths in dagster.yaml may be relative to the home, where its processes run
         with contextlib.chdir(home), dg.DagsterInstance.get() as instance:
             beats = {
-                kind: status.last_heartbeat.timestamp
+                kind: Beat(status.last_heartbeat.timestamp, status.last_heartbeat.daemon_id)
                 for kind, status in instance.get_daemon_statuses().items()
                 if status.last_heartbeat is not None
             }
             asked = last_asked(instance)
+            instance.get_dynamic_partitions(INSTRUMENTS)  # of the events' database, which nothing above has read
     except Exception as error:  # noqa: BLE001  an instance fails in as many ways as there are databases
-        return [Finding(Level.DEGRADED, _WHAT, f"its instance cannot be read: {why(error)}")]
+        said = why(error)
+        if damaged := damaged_databases(Path(home)):
+            said = f"{', '.join(damaged)} of {home} is damaged; stop it and delete that"
+        return [Finding(Level.DEGRADED, _WHAT, f"its instance cannot be read: {said}")]
     daemon = judge(beats, config.health.daemon_seconds, now_us)
     if daemon.level is not Level.HEALTHY:
-        return [daemon]  # which asks the sensor
+        return [daemon]  # it is what asks the sensor
     return [daemon, judge_sensor(asked, config.health.daemon_seconds, now_us)]
 
 
@@ -59,18 +78,19 @@ def why(error: Exception) -> str:
     return f"{type(error).__name__}: {_line(error)}"
 
 
-def judge(beats: Mapping[str, float], limit_s: float, now_us: int) -> Finding:
-    """What the last heartbeats say, seconds since the epoch by kind of daemon."""
+def judge(beats: Mapping[str, Beat], limit_s: float, now_us: int) -> Finding:
+    """What the last heartbeats say, by kind of daemon."""
     if not beats:
         return Finding(Level.DEGRADED, _WHAT, "has never run: start `dagster dev` or `dagster-daemon run`")
-    oldest = min((beats.get(kind, 0.0) for kind in _REQUIRED), default=0.0)
-    newest = max(beats.values())
-    since_us = round((oldest or newest) * 1e6)
-    age_s = now_us / 1e6 - oldest
-    if age_s <= limit_s:
-        return Finding(Level.HEALTHY, _WHAT, f"alive {duration(age_s)} ago", since_us)
-    missing = sorted(kind.lower() for kind in _REQUIRED if now_us / 1e6 - beats.get(kind, 0.0) > limit_s)
-    return Finding(Level.DEGRADED, _WHAT, f"no heartbeat of {', '.join(missing)}: nothing is computed", since_us)
+    now_s = now_us / 1e6
+    oldest = min(beats[kind].at_s if kind in beats else 0.0 for kind in _REQUIRED)
+    since_us = round((oldest or max(beat.at_s for beat in beats.values())) * 1e6)
+    if now_s - oldest > limit_s:
+        missing = sorted(k.lower() for k in _REQUIRED if k not in beats or now_s - beats[k].at_s > limit_s)
+        return Finding(Level.DEGRADED, _WHAT, f"no heartbeat of {', '.join(missing)}: nothing is computed", since_us)
+    if len({beat.by for beat in beats.values() if now_s - beat.at_s <= limit_s}) > 1:
+        return Finding(Level.DEGRADED, _WHAT, "more than one runs on this home: stop the others", since_us)
+    return Finding(Level.HEALTHY, _WHAT, f"alive {duration(now_s - oldest)} ago", since_us)
 
 
 def last_asked(instance: dg.DagsterInstance) -> Asked | None:
@@ -108,6 +128,21 @@ def judge_sensor(asked: Asked | None, limit_s: float, now_us: int) -> Finding:
     if asked.error:
         return Finding(Level.DEGRADED, what, f"fails: {asked.error}", since_us)
     return Finding(Level.HEALTHY, what, f"asked {duration(age_s)} ago", since_us)
+
+
+def damaged_databases(home: Path) -> list[str]:
+    """The databases of a home in SQLite that cannot be read any more, as after a power cut on a disk that lies."""
+    found = []
+    for name in _DATABASES:
+        try:
+            with contextlib.closing(sqlite3.connect(f"{(home / name).as_uri()}?mode=ro", uri=True)) as connection:
+                if connection.execute("pragma quick_check(1)").fetchone() != ("ok",):
+                    found.append(name)
+        except sqlite3.OperationalError:  # it is not there, or somebody writes to it
+            continue
+        except sqlite3.DatabaseError:
+            found.append(name)
+    return found
 
 
 def _line(error: object) -> str:

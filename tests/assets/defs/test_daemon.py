@@ -1,5 +1,9 @@
 """What is said of Dagster's daemon and of the sensor it asks: by what a real instance holds, or where there is none."""
 
+import contextlib
+import shutil
+from pathlib import Path
+
 import dagster as dg
 import pytest
 from dagster._core.definitions.run_request import InstigatorType
@@ -19,6 +23,7 @@ from fluxforge_collector.config.model import Config
 from fluxforge_collector.health.finding import Level
 
 NOW_S = 1_800_000_000
+PROFILE = Path(__file__).parents[3] / "dagster.yaml"
 KINDS = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR")
 
 
@@ -29,10 +34,10 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def beat(**ages_s):
+def beat(by="1", **ages_s):
     with dg.DagsterInstance.get() as instance:
         for kind, age_s in ages_s.items():
-            instance.add_daemon_heartbeat(DaemonHeartbeat(float(NOW_S - age_s), kind, "1"))
+            instance.add_daemon_heartbeat(DaemonHeartbeat(float(NOW_S - age_s), kind, by))
 
 
 def ask(age_s, *, status=InstigatorStatus.DECLARED_IN_CODE, error=None):
@@ -80,6 +85,15 @@ def test_a_daemon_that_lives_then_falls_silent(home):
     assert said() == (Level.DEGRADED, "no heartbeat of sensor: nothing is computed")
 
 
+def test_two_daemons_on_one_home(home):
+    """Each writes over the other's heartbeats, at another moment for each kind."""
+    beat(**dict.fromkeys(KINDS, 20))
+    beat("2", SENSOR=10)
+    assert said() == (Level.DEGRADED, "more than one runs on this home: stop the others")
+    beat("2", **dict.fromkeys(KINDS, 5))
+    assert heartbeat() == (Level.HEALTHY, "alive 5 s ago"), "one took the place of the other"
+
+
 def test_an_instance_whose_paths_are_relative_is_looked_for_in_its_home(home, monkeypatch):
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\nstorage: {sqlite: {base_dir: .dagster}}\n")
     monkeypatch.chdir(home)
@@ -125,3 +139,22 @@ def test_a_daemon_that_asks_the_sensor_or_does_not(home):
 
 def test_the_sensor_is_one_there_is(defs):
     assert defs.get_repository_def().has_sensor_def(SENSOR)
+
+
+@pytest.mark.parametrize("name", ["schedules/schedules.db", "history/runs.db", "history/runs/index.db"])
+def test_a_damaged_database_is_named(home, name):
+    shutil.copy(PROFILE, home)
+    (home / ".dagster").mkdir()
+    with contextlib.chdir(home):
+        beat(**dict.fromkeys(KINDS, 20))
+        ask(10)
+    assert said() == (Level.HEALTHY, "asked 10 s ago")
+    file = home / ".dagster" / "storage" / name
+    for journal in file.parent.glob(f"{file.name}-*"):
+        journal.unlink()
+    file.write_bytes(file.read_bytes()[:4096] + b"\xff" * 20_000)
+    level, text = said()
+    assert level is Level.DEGRADED
+    assert text == (
+        f"its instance cannot be read: .dagster/storage/{name} of {home} is damaged; stop it and delete that"
+    )
