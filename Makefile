@@ -7,7 +7,7 @@ BIN := .venv/bin
 help:
 	@echo "make demo    set up and run everything offline, ending in bars (Ctrl-C stops it)"
 	@echo "make test    set up and run the tests"
-	@echo "make long    the long tests: deaths before every change, many random options, a change of configuration"
+	@echo "make long    the long tests: deaths before every change and of Dagster's processes, many random options, a change of configuration"
 	@echo "make account balance what was sent against what was kept, for each fault alone"
 	@echo "make soak    the collector through a misbehaving hour, SECONDS=3600: memory, queue, account"
 	@echo "make crash   the collector killed a hundred times: nothing flushed is lost or doubled"
@@ -46,7 +46,8 @@ test: .venv/compiled
 
 # what has no target of its own below
 LONG_TESTS := tests/collector/segments tests/assets/lake/test_compaction_kill.py tests/assets/lake/test_conversion.py \
-	tests/assets/test_twin_random.py tests/end_to_end/test_configuration_change.py
+	tests/assets/test_twin_random.py tests/end_to_end/test_configuration_change.py \
+	tests/end_to_end/test_deaths.py
 
 long: .venv/compiled
 	$(BIN)/pytest -n 2 --dist worksteal -m slow --timeout 3600 $(LONG_TESTS) $(ARGS)
