@@ -13,8 +13,8 @@ from fluxforge_collector.storage.bucket import LakePath, open_path
 
 
 def is_path(text: str) -> bool:
-    """Whether a word is a path, not a name of the lake's."""
-    return text.startswith(("s3:", ".", "/", "~")) or Path(text).exists()
+    """Whether a word is a path, there or not, and no name of the lake's, which has one slash."""
+    return text.startswith(("s3:", ".", "/", "~")) or text.count("/") > 1 or Path(text).exists()
 
 
 def path_of(text: str, config: Path | None) -> LakePath:

@@ -93,7 +93,9 @@ def _connection(address: str) -> Any:
     try:
         import psycopg2  # noqa: PLC0415  only a cluster has it
     except ImportError:
-        raise ConfigError("lake.locks needs psycopg2", "pip install 'fluxforge[cluster]'") from None
+        raise ConfigError(
+            "lake.locks needs psycopg2", "install it with `pip install '.[cluster]'` in the checkout"
+        ) from None
     try:
         connection = psycopg2.connect(address, **_SETTINGS)
     except psycopg2.Error as error:

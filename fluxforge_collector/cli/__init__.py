@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("fluxforge_"):
             raise
-        remedy = "install what it needs with `pip install 'fluxforge[assets]'`"
+        remedy = "install what it needs with `pip install '.[assets]'` in the checkout"
         click.echo(f"fluxforge: {error.name} is not installed — {remedy}", err=True)
         sys.exit(2)
     except click.ClickException as error:

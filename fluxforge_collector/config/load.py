@@ -55,7 +55,11 @@ def find_file(path: Path | None, environment: Mapping[str, str]) -> Path | None:
     named = path or (Path(environment[FILE_VARIABLE]) if environment.get(FILE_VARIABLE) else None)
     if named is None:
         return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
-    if not named.is_file():
+    try:
+        is_there = named.is_file()
+    except OSError as error:  # such as a directory that only others may enter
+        raise ConfigError(f"cannot read {named}: {error.strerror}", "check the file and its permissions") from None
+    if not is_there:
         raise ConfigError(f"no configuration file {named}", "name an existing file, or copy fluxforge.example.yaml")
     return named
 

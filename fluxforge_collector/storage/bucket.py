@@ -217,7 +217,7 @@ def open_path(root: str, settings: Storage) -> LakePath:
     except ModuleNotFoundError as error:
         if error.name not in {"boto3", "botocore"}:
             raise
-        raise ConfigError(f"{root} needs boto3", "install it with `pip install 'fluxforge[s3]'`") from None
+        raise ConfigError(f"{root} needs boto3", "install it with `pip install '.[s3]'` in the checkout") from None
     return BucketPath(S3Store(settings, match[1], match[2] or ""))
 
 

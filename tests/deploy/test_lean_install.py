@@ -71,4 +71,4 @@ async def test_it_collects(installed, tmp_path):
 
 def test_a_command_of_the_assets_says_what_to_install(installed, tmp_path):
     done = run(installed, tmp_path, "query", "gold/bars", code=2)
-    assert "pip install 'fluxforge[assets]'" in done.stderr
+    assert "pip install '.[assets]'" in done.stderr

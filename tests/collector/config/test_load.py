@@ -1,5 +1,7 @@
 """Every mistake in a configuration is one clear error that names the key, where it stands and what to do."""
 
+from pathlib import Path
+
 import pytest
 
 from fluxforge_collector.config.explain import settings
@@ -17,6 +19,12 @@ def write(tmp_path):
         return path
 
     return write
+
+
+def test_a_file_that_cannot_be_looked_at_is_one_line():
+    """As one in a directory of another user's; here a name longer than any file's, which root may not have either."""
+    with pytest.raises(ConfigError, match=r"cannot read x+: File name too long — check the file and its permissions"):
+        load_config(Path("x" * 300), {})
 
 
 def test_defaults_hold_without_a_file(tmp_path, monkeypatch):
