@@ -24,6 +24,7 @@ def command() -> None:
 def check(file: Path | None, as_json: bool) -> None:
     """Print every effective value, where it came from, and what the feature options create."""
     loaded = load_with_origins(file)
+    _check_exchanges(loaded.config)
     rows = list(settings(loaded))
     created = _columns_created(loaded.config)
     if as_json:
@@ -47,6 +48,15 @@ def schema(out: Path | None) -> None:
         out.write_text(text, encoding="utf-8")
     else:
         click.echo(text, nl=False)
+
+
+def _check_exchanges(config: Config) -> None:
+    """Raises: ConfigError where ccxt does not know an exchange; only it has the list."""
+    if config.exchanges:
+        from fluxforge_collector.exchanges.ccxt_exchange import check_known
+
+        for exchange in config.exchanges:
+            check_known(exchange)
 
 
 def _columns_created(config: Config) -> dict[str, list[str]]:

@@ -31,6 +31,14 @@ def test_every_end_has_its_code_and_its_line(tmp_path, arguments, code, said):
     assert "Traceback" not in done.stderr
 
 
+def test_a_misspelt_exchange_is_no_good_configuration(tmp_path):
+    """Else it would be found when the collector starts."""
+    (tmp_path / "fluxforge.yaml").write_text("exchanges: {okxx: {symbols: [BTC/USDT]}}\n")
+    done = fluxforge("config", "check", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'okxx' — did you mean okx?" in done.stderr
+
+
 def test_help_imports_no_command():
     code = "import sys; from fluxforge_collector.cli import main\ntry: main(['--help'])\nexcept SystemExit: print('polars' in sys.modules, 'ccxt' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
