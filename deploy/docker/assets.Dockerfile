@@ -12,9 +12,9 @@ COPY LICENSE README.md pyproject.toml ./
 COPY fluxforge_collector fluxforge_collector
 COPY fluxforge_assets fluxforge_assets
 RUN uv pip install --no-cache --no-deps --no-build-isolation --python /opt/fluxforge/bin/python .
-# compiled here for any processor of this family, so that no run waits for the compiler
+# compiled here for any processor of this family, so that no run waits for the compiler; -P: what is installed, not /src
 ENV NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=/opt/fluxforge/numba
-RUN mkdir "$NUMBA_CACHE_DIR" && /opt/fluxforge/bin/python -m fluxforge_assets.kernels
+RUN mkdir "$NUMBA_CACHE_DIR" && /opt/fluxforge/bin/python -P -m fluxforge_assets.kernels
 
 FROM python:3.11-slim-bookworm
 RUN useradd --uid 10001 --home-dir /data --create-home fluxforge

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+from fluxforge_assets.kernels.groups import add
 from fluxforge_assets.kernels.warm import warm
 
+# beside the kernels, or in the own cache of a user who may not write there
+kept = Path(add.stats.cache_path)  # type: ignore[attr-defined]
 # numba would keep what it compiled from an older version of a file that the kernel's own file calls into.
-for cached in (Path(__file__).parent / "__pycache__").glob("*.nb[ci]"):
+for cached in kept.glob("*.nb[ci]"):
     cached.unlink(missing_ok=True)
 warm()
+print(f"compiled the kernels of {Path(__file__).parent} into {kept}")  # noqa: T201

@@ -82,6 +82,10 @@ def main(arguments: list[str] | None = None) -> None:
     except FluxForgeError as error:
         click.echo(f"fluxforge: {error}", err=True)
         sys.exit(2)
+    except PermissionError as error:
+        what, remedy = error.filename or "something", "run this as the user whose it is, as with `sudo -u fluxforge`"
+        click.echo(f"fluxforge: {what} is closed to this user — {remedy}", err=True)
+        sys.exit(2)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("fluxforge_"):
             raise

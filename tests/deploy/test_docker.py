@@ -42,6 +42,15 @@ def test_its_lock_has_the_versions_that_are_tested(image, deploy, root):
     assert installed.items() <= tested.items()
 
 
+def test_the_kernels_compiled_are_those_that_are_installed(deploy):
+    """Without -P Python takes those in the directory it is started in; their compiled form is of no use to the others."""
+    page = (deploy.parent / "docs" / "how-to" / "deploy-on-a-pi.md").read_text()
+    for text in ((deploy / "docker" / "assets.Dockerfile").read_text(), page):
+        started = re.findall(r"(\S+) -m fluxforge_assets\.kernels", text)
+        assert started
+        assert set(started) == {"-P"}
+
+
 def test_the_collector_brings_no_dagster_and_no_polars(deploy):
     names = pins(deploy / "locks" / "collector.lock").keys()
     assert not {name for name in names if name.startswith(("dagster", "polars", "numba", "matplotlib", "numpy"))}

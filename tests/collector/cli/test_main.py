@@ -39,6 +39,21 @@ def test_a_misspelt_exchange_is_no_good_configuration(tmp_path):
     assert "'okxx' — did you mean okx?" in done.stderr
 
 
+def test_what_belongs_to_another_user_is_one_line(tmp_path):
+    """As the lake of a service, for whoever asks of it without `sudo -u`."""
+    code = (
+        "import os, sys, fluxforge_collector.cli.config; from fluxforge_collector.cli import main\n"
+        "if os.geteuid() == 0: os.seteuid(65534)\n"  # root may do anything
+        "main(['config', 'schema', '--out', sys.argv[1]])"
+    )
+    (tmp_path / "closed").mkdir(mode=0o500)
+    out = tmp_path / "closed" / "schema.json"
+    done = subprocess.run([sys.executable, "-c", code, out], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"fluxforge: {out} is closed to this user — ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_help_imports_no_command():
     code = "import sys; from fluxforge_collector.cli import main\ntry: main(['--help'])\nexcept SystemExit: print('polars' in sys.modules, 'ccxt' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
