@@ -24,6 +24,11 @@ def test_every_link_leads_somewhere(path):
     assert not missing
 
 
+def test_the_readme_leads_to_every_page():
+    led_to = set(re.findall(r"\]\((docs/[^)#]+)", PAGES[0].read_text(encoding="utf-8")))
+    assert {str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")} <= led_to
+
+
 def test_no_file_has_a_name_that_says_nothing():
     empty = {"utils.py", "helpers.py", "common.py", "base.py", "constants.py", "types.py"}
     assert not [p for p in SOURCES if p.name in empty]
