@@ -47,3 +47,9 @@ def test_the_database_is_reached_by_the_driver_that_is_installed():
     for config in (server["postgres"], cluster["custom"]["config"]):
         assert config["postgres_db"]["scheme"] == "postgresql+psycopg2"
     pytest.importorskip("psycopg2")
+
+
+def test_every_daemon_waits_with_its_backfills_for_a_code_server_that_is_away(deploy):
+    """Dagster's own default takes the assets for gone, and the backfill for failed."""
+    for name in ("systemd/fluxforge-daemon.service", "compose/compose.yaml", "kubernetes/dagster-values.yaml"):
+        assert "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR" in (deploy / name).read_text(), name
