@@ -120,7 +120,11 @@ _BINANCE = Dialect(
     history=History(binance_pages, "counted"),
 )
 # an answer names only the request, so the tap tells what was asked
-_BYBIT = Dialect(acknowledges=_no_message, history=History(bybit_pages))
+_BYBIT = Dialect(
+    acknowledges=_no_message,
+    most_symbols=10,  # a request for more topics of spot is refused, and ccxt asks for all at once
+    history=History(bybit_pages),
+)
 _OKX = Dialect(acknowledges=_okx_acknowledges, history=History(okx_pages, "ascending"))
 _DIALECTS: dict[str, Dialect] = {
     "binance": _BINANCE,

@@ -14,6 +14,7 @@ from fluxforge_collector.simulator import Fault, Simulator, SimulatorOptions
 
 SYMBOLS = ["BTC/USDT", "ETH/USDT"]
 VENUES = ["binanceus", "okx"]
+SPOKEN = ("binanceus", "binance", "okx", "coinbase", "kraken", "bybit")
 ONE_SEGMENT = {"segment_max_seconds": 86_400}  # a gap that is open when a segment ends is told of in both
 
 
@@ -151,6 +152,21 @@ async def test_a_lost_connection_becomes_gaps_on_all_its_streams(kind, config, c
         gap = next(g for g in gaps if (g["symbol"], g["channel"]) == ("BTC/USDT", "orderbook"))
         assert not [row for row in books if gap["gap_start"] < row["capture_ts"] < gap["gap_end"]]
         assert len({row["conn"] for row in books}) == 2
+
+
+@pytest.mark.asyncio
+async def test_more_symbols_than_an_exchange_takes_in_one_request(config, collecting, until):
+    symbols = [f"{base}/USDT" for base in "BTC ETH SOL XRP DOGE BNB ADA AVAX LINK LTC DOT BCH".split()]
+    async with Simulator(SimulatorOptions(seed=16, exchanges=SPOKEN, instruments=symbols, speed=5)) as sim:
+        settings = config(sim, {exchange: {"symbols": symbols, "subscriptions_per_second": 50} for exchange in SPOKEN})
+        asked = {
+            (exchange, symbol, channel)
+            for exchange in SPOKEN
+            for symbol in symbols
+            for channel in ("orderbook", "trades", "ticker")
+        }
+        async with collecting(settings) as running:
+            await until(lambda: running.tally.last_us.keys() >= asked)
 
 
 @pytest.mark.asyncio
