@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import pyarrow as pa
 import structlog
 
 from fluxforge_collector.clock import Clock
@@ -70,8 +71,9 @@ class Writing:
         self.on_ending(min(self._clock.capture_us(), self._writer.to_us - 1))
         # everything captured before the segment's end is in the queue by now
         self._append(self._queue.take())
-        # connections that were replaced lie in cycles; after a seal, free memory goes back to the system
+        # connections that were replaced lie in cycles; a seal is a peak, so what is free goes back to the system before
         gc.collect()
+        pa.default_memory_pool().release_unused()
         self._count(await self._persist(self._writer.rotate, self._tally.seals))
 
     def _count(self, manifest: Manifest) -> None:

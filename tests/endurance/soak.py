@@ -250,9 +250,8 @@ def judged(asked, samples: Samples, queue: dict, stats: dict, collected: dict, f
     # over minutes, memory that is still being filled for the first time looks like growth
     if asked.seconds >= 1800 and memory["growth_mb"] > 2 * memory["noise_mb"]:
         broken.append("memory grows")
-    for exchange in asked.exchanges.split(","):
-        if not collected["account"].get(exchange, {}).get("states"):
-            broken.append(f"nothing came of {exchange}")
+    silent = [e for e in asked.exchanges.split(",") if not collected["account"].get(e, {}).get("states")]
+    broken += [f"nothing came of {exchange}" for exchange in silent]
     if stats["faults_ordered"] == 0:
         broken.append("no fault happened")
     return {
