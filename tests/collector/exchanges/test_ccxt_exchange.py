@@ -156,7 +156,10 @@ async def test_a_lost_connection_becomes_gaps_on_all_its_streams(kind, config, c
 
 @pytest.mark.asyncio
 async def test_more_symbols_than_an_exchange_takes_in_one_request(config, collecting, until):
-    symbols = [f"{base}/USDT" for base in ["BTC", "ETH", "SOL", "XRP", "DOGE", "BNB", "ADA", "AVAX", "LINK", "LTC", "DOT", "BCH"]]
+    symbols = [
+        f"{base}/USDT"
+        for base in ["BTC", "ETH", "SOL", "XRP", "DOGE", "BNB", "ADA", "AVAX", "LINK", "LTC", "DOT", "BCH"]
+    ]
     async with Simulator(SimulatorOptions(seed=16, exchanges=SPOKEN, instruments=symbols, speed=5)) as sim:
         settings = config(sim, {exchange: {"symbols": symbols, "subscriptions_per_second": 50} for exchange in SPOKEN})
         asked = {
