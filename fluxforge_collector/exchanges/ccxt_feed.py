@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from ccxt.base.errors import NetworkError
+from ccxt.base.errors import ExchangeError, NetworkError
 
 from fluxforge_collector.config.model import Exchange
 from fluxforge_collector.exchanges.dialects import dialect_of
@@ -24,6 +24,8 @@ from fluxforge_collector.records import Channel
 
 log = structlog.get_logger()
 
+_REFUSALS = 3
+"""How often in a row many streams asked for at once may be refused, before each is asked for by itself."""
 HUNG_S = 120.0
 """Far longer than any wait that nobody asked for."""
 
@@ -118,7 +120,7 @@ class Feed:
         WANTED.set(group)
         symbols = [stream.symbol for stream in group]
         is_plural = method in {calls.many[1] for calls in CALLS.values()}
-        call, backoff = getattr(self._exchange, method), Backoff()
+        call, backoff, refusals = getattr(self._exchange, method), Backoff(), 0
         loop = asyncio.get_running_loop()
         while True:
             await self._pace.slot()
@@ -126,6 +128,7 @@ class Feed:
             try:
                 # never with a limit: ccxt would cut the live book to it, which corrupts diff feeds
                 await call(symbols if is_plural else symbols[0])
+                refusals = 0
                 continue
             except asyncio.CancelledError:
                 task = asyncio.current_task()
@@ -134,7 +137,9 @@ class Feed:
                 error: Exception = NetworkError("cancelled by ccxt, which has closed the connection")
             except Exception as failure:  # noqa: BLE001  # an exchange may raise anything, and siblings must live on
                 error = failure
-            if is_permanent(error) and self._is_about(error, group):
+            refusals = refusals + 1 if isinstance(error, ExchangeError) else 0
+            is_too_much = refusals == _REFUSALS and len(group) > 1
+            if is_too_much or (is_permanent(error) and self._is_about(error, group)):
                 del self._due_s[group]
                 self._give_up(tasks, group, method, error)
                 return
@@ -162,7 +167,7 @@ class Feed:
         )
 
     def _give_up(self, tasks: asyncio.TaskGroup, group: tuple[Stream, ...], method: str, error: Exception) -> None:
-        """Report what cannot be had; where many were asked for at once, find out which by asking singly."""
+        """Report what cannot be had; of many asked for at once ask singly: one may be bad, or all too many."""
         if len(group) > 1:
             for stream in group:
                 tasks.create_task(self._keep(tasks, (stream,), method))

@@ -14,7 +14,7 @@ from fluxforge_collector.simulator import Fault, Simulator, SimulatorOptions
 
 SYMBOLS = ["BTC/USDT", "ETH/USDT"]
 VENUES = ["binanceus", "okx"]
-SPOKEN = ("binanceus", "binance", "okx", "coinbase", "kraken", "bybit")
+NARROW = ("bybit", "coinbase")  # one takes ten at once, one carries ten
 ONE_SEGMENT = {"segment_max_seconds": 86_400}  # a gap that is open when a segment ends is told of in both
 
 
@@ -160,16 +160,16 @@ async def test_more_symbols_than_an_exchange_takes_in_one_request(config, collec
         f"{base}/USDT"
         for base in ["BTC", "ETH", "SOL", "XRP", "DOGE", "BNB", "ADA", "AVAX", "LINK", "LTC", "DOT", "BCH"]
     ]
-    async with Simulator(SimulatorOptions(seed=16, exchanges=SPOKEN, instruments=symbols, speed=5)) as sim:
-        settings = config(sim, {exchange: {"symbols": symbols, "subscriptions_per_second": 50} for exchange in SPOKEN})
+    async with Simulator(SimulatorOptions(seed=16, exchanges=NARROW, instruments=symbols, speed=5)) as sim:
+        settings = config(sim, {exchange: {"symbols": symbols, "subscriptions_per_second": 50} for exchange in NARROW})
         asked = {
             (exchange, symbol, channel)
-            for exchange in SPOKEN
+            for exchange in NARROW
             for symbol in symbols
             for channel in ("orderbook", "trades", "ticker")
         }
         async with collecting(settings) as running:
-            await until(lambda: running.tally.last_us.keys() >= asked)
+            await until(lambda: running.tally.last_us.keys() >= asked, seconds=60)
 
 
 @pytest.mark.asyncio

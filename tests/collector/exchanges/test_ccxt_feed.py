@@ -4,7 +4,7 @@ import asyncio
 import itertools
 
 import pytest
-from ccxt.base.errors import BadSymbol, NetworkError
+from ccxt.base.errors import BadSymbol, ExchangeError, NetworkError
 
 from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.config.model import Exchange
@@ -104,6 +104,18 @@ async def test_a_symbol_refused_among_others_is_found_and_the_others_stay(until)
     task = asyncio.create_task(feed.run())
     await until(lambda: len(exchange.asked) == 3)
     assert sorted(exchange.asked[1:]) == [("A/USDT",), ("B/USDT",)]
+    assert refused == []
+    await stop(task)
+
+
+@pytest.mark.asyncio
+async def test_many_that_are_refused_again_and_again_are_asked_for_singly(until):
+    exchange = Script(*[ExchangeError("args size >1")] * 3)
+    feed, _, refused = feed_of(exchange)
+    task = asyncio.create_task(feed.run())
+    await until(lambda: len(exchange.asked) == 5)
+    assert exchange.asked[:3] == [("A/USDT", "B/USDT")] * 3
+    assert sorted(exchange.asked[3:]) == [("A/USDT",), ("B/USDT",)]
     assert refused == []
     await stop(task)
 
