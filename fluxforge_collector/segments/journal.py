@@ -78,7 +78,7 @@ class JournalReader:
         self.damaged_bytes = 0
         self.damage: str | None = None
         try:
-            self._file = pa.memory_map(str(path))
+            self._file = pa.OSFile(str(path))  # not mapped: read pages of a map count as the process's memory
             self._stream = pa.ipc.open_stream(self._file)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise JournalError(f"cannot read journal {path}: {error}", "keep it in quarantine") from error
