@@ -1,8 +1,9 @@
-"""Resources: the lake, as assets and jobs are handed it."""
+"""Resources: the lake, as assets and jobs are handed it, and what they hand on to one another: nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -29,6 +30,16 @@ class LakeResource(dg.ConfigurableResource[Lake]):
         return lake
 
 
+class InLake(dg.IOManager):
+    """Assets keep what they make in the lake themselves and hand nothing on, so each can be run again by itself."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Nothing is left to keep."""
+
+    def load_input(self, context: dg.InputContext) -> None:
+        """What is needed is read from the lake."""
+
+
 def resources(config: Config) -> dict[str, object]:
     """Every resource, by the name assets ask for it."""
 
@@ -37,4 +48,4 @@ def resources(config: Config) -> dict[str, object]:
             return config
 
     root = config.lake.root if config.lake.is_in_bucket else str(config.root)
-    return {"lake": ConfiguredLake(root=root), "io_manager": dg.mem_io_manager}
+    return {"lake": ConfiguredLake(root=root), "io_manager": InLake()}

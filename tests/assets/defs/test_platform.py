@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.execution.api import create_execution_plan
 from polars.testing import assert_frame_equal
 from support.market import DAY, INSTRUMENTS, NOON_US, config_of, deliver, records, seal
 
@@ -230,6 +231,13 @@ def test_a_backfill_of_a_range_covers_its_partitions(defs, instance, lake):
     rows = {key: event.metadata["dagster/partition_row_count"].value for key, event in events.items()}
     assert len(set(rows.values())) > 1
     assert all(e.passed for e in result.get_asset_check_evaluations())
+
+
+def test_a_run_that_died_in_its_second_step_is_run_again_from_there(defs):
+    """As a worker's death leaves it: Dagster refuses where what the first step handed on was lost with its process."""
+    job = defs.get_repository_def().get_implicit_job_def_for_assets([dg.AssetKey(GOLD_BARS.asset_key)])
+    (step,) = (key for key in create_execution_plan(job).step_keys_to_execute if key == "gold__bars")
+    assert create_execution_plan(job, step_keys_to_execute=[step]).artifacts_persisted
 
 
 def test_a_partition_without_bronze_is_a_clear_failure(defs, instance):
