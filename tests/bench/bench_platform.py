@@ -168,8 +168,8 @@ def fill(instance: dg.DagsterInstance, key: list[str], partitions: list[tuple[st
 
 def backfill(folder: Path, *, days: int = 30, instruments: int = 50) -> dict[str, object]:
     """A backfill of generated bronze through the daemon: runs, wall time, and what of it was not computing."""
-    environment = configured(folder)
     lake, first_us = Lake(folder / "lake"), NOON_US - (days - 1) * DAY_US
+    environment = configured(folder, start_date=date_of(first_us))
     for day in range(days):
         made = records(day, start_us=first_us + day * DAY_US, seconds=20, instruments=many(instruments))
         seal(lake.root, made, segment_seconds=60)
