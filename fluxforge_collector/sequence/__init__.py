@@ -34,7 +34,7 @@ class Proof(NamedTuple):
 _BOOKS = frozenset({Channel.ORDERBOOK})
 _ALL = frozenset({Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER})
 _BINANCE = Proof(GapReason.SEQUENCE, _BOOKS, partial(SequenceJudge, read_binance))
-_BYBIT = Proof(GapReason.SEQUENCE, _BOOKS, partial(SequenceJudge, read_bybit))
+_BYBIT = Proof(GapReason.SEQUENCE, _BOOKS, partial(SequenceJudge, read_bybit, is_opened_by_snapshot=True))
 _OKX = Proof(GapReason.SEQUENCE, _BOOKS, OkxJudge)
 
 PROOFS: dict[str, Proof] = {

@@ -51,10 +51,15 @@ def _check_number(markets: Sized) -> None:
 
 
 class SequenceJudge:
-    """Compares the ids that `read` finds with the last ones of the same market."""
+    """Compares the ids that `read` finds with the last ones of the same market.
 
-    def __init__(self, read: Reader) -> None:
+    With `is_opened_by_snapshot` the first update of a market has to be one: without it, the client would go on with the
+    book of the connection before.
+    """
+
+    def __init__(self, read: Reader, *, is_opened_by_snapshot: bool = False) -> None:
         self._read = read
+        self._is_opened_by_snapshot = is_opened_by_snapshot
         self._last: dict[str | None, int | None] = {}
 
     def look(self, message: Any, text: str | bytes) -> tuple[Finding, ...]:
@@ -64,6 +69,8 @@ class SequenceJudge:
 
     def _find(self, update: Update) -> Finding:
         last = self._last.get(update.market)
+        if self._is_opened_by_snapshot and update.market not in self._last and update.previous is not None:
+            return Finding(update, Verdict.BREAKS, detail=f"update after {update.previous} without a snapshot")
         verdict = compare(last, update)
         if verdict is not Verdict.REPEATS:
             self._last[update.market] = update.last

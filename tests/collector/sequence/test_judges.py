@@ -43,6 +43,18 @@ def test_markets_without_end_are_refused(judge, message):
         judge.look(message(10_000), b"")
 
 
+def test_where_a_feed_opens_with_a_snapshot_a_change_before_it_is_a_break():
+    """As when the snapshot is lost after a reconnect: the client would go on with the book of before."""
+
+    def book(kind, number, market="BTCUSDT"):
+        return {"topic": f"orderbook.50.{market}", "type": kind, "data": {"s": market, "b": [], "a": [], "u": number}}
+
+    judge = judge_of("bybit")
+    messages = [book("delta", 8), book("snapshot", 8), book("delta", 9), book("delta", 4, "ETHUSDT"), book("delta", 1)]
+    follows, breaks = [Verdict.FOLLOWS], [Verdict.BREAKS]
+    assert verdicts(judge, *messages) == [breaks, follows, follows, breaks, follows]
+
+
 def test_control_frames_count_too():
     judge = SequenceJudge(read_coinbase)
     messages = [
