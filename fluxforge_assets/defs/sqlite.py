@@ -6,24 +6,21 @@ own storage then now and then records two versions of one database, and nothing 
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
-from fluxforge_collector.durable import make_directory
+from fluxforge_assets.lake.locks import held
 
 
 class SharedStorage(DagsterSqliteStorage):
     """Runs, events and schedules in SQLite, of a home that several processes may open first."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        with _one_at_a_time(Path(base_dir)):
+        with held(Path(base_dir) / ".lock"):
             super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -32,14 +29,3 @@ class SharedStorage(DagsterSqliteStorage):
     ) -> SharedStorage:
         """The storage of a profile."""
         return cls(inst_data=inst_data, **config_value)
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    make_directory(folder)
-    fd = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o640)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)

@@ -11,7 +11,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +40,20 @@ def locked(lake: Lake, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _in_file(work: Path, name: str) -> Iterator[None]:
-    """Names share a fixed number of files, so that a year of partitions leaves no litter."""
-    make_directory(work / "locks")
-    fd = os.open(work / "locks" / hashlib.sha256(name.encode()).hexdigest()[:2], os.O_CREAT | os.O_RDWR, 0o640)
+def held(path: Path) -> Iterator[None]:
+    """Hold a file's lock against other processes of this machine; its folder is made where it is not there."""
+    make_directory(path.parent)
+    fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o640)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)
+
+
+def _in_file(work: Path, name: str) -> AbstractContextManager[None]:
+    """Names share a fixed number of files, so that a year of partitions leaves no litter."""
+    return held(work / "locks" / hashlib.sha256(name.encode()).hexdigest()[:2])
 
 
 @contextmanager
