@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import os
 from collections.abc import Iterable, Sequence
@@ -103,17 +102,13 @@ def open_instance() -> dg.DagsterInstance | None:
     home = os.environ.get("DAGSTER_HOME")
     if not home:
         return None
-    import dagster as dg
+    from fluxforge_assets.defs.daemon import instance_of, why
 
     if not Path(home).is_absolute() or not Path(home).is_dir():
         raise FluxForgeError(f"DAGSTER_HOME {home!r} is no absolute path of a folder", "set it to Dagster's home")
     try:
-        # paths in dagster.yaml may be relative to the home, where its processes run
-        with contextlib.chdir(home):
-            return dg.DagsterInstance.get()
+        return instance_of(home)
     except Exception as error:  # an instance fails in as many ways as there are databases
-        from fluxforge_assets.defs.daemon import why
-
         raise FluxForgeError(
             f"Dagster's instance of {home} cannot be opened: {why(error)}",
             "see that its dagster.yaml is right, its variables are set and its database can be reached",

@@ -46,13 +46,10 @@ def check(config: Config, now_us: int, environment: Mapping[str, str] = os.envir
     home = environment.get("DAGSTER_HOME")
     if not home:
         return [Finding(Level.HEALTHY, _WHAT, "not asked for: DAGSTER_HOME is not set")]
-    import dagster as dg
-
     from fluxforge_assets.defs.partitions import INSTRUMENTS
 
     try:
-        # paths in dagster.yaml may be relative to the home, where its processes run
-        with contextlib.chdir(home), dg.DagsterInstance.get() as instance:
+        with instance_of(home) as instance:
             beats = {
                 kind: Beat(status.last_heartbeat.timestamp, status.last_heartbeat.daemon_id)
                 for kind, status in instance.get_daemon_statuses().items()
@@ -69,6 +66,15 @@ def check(config: Config, now_us: int, environment: Mapping[str, str] = os.envir
     if daemon.level is not Level.HEALTHY:
         return [daemon]  # it is what asks the sensor
     return [daemon, judge_sensor(asked, config.health.daemon_seconds, now_us)]
+
+
+def instance_of(home: str) -> dg.DagsterInstance:
+    """The instance of `$DAGSTER_HOME`, from any folder. Raises: in as many ways as there are databases; see `why`."""
+    import dagster as dg
+
+    # paths in dagster.yaml may be relative to the home, where its processes run
+    with contextlib.chdir(home):
+        return dg.DagsterInstance.get()
 
 
 def why(error: Exception) -> str:
