@@ -17,7 +17,7 @@ GENERATED = {"binanceus": ["BTC/USDT", "ETH/USDT", "SOL/USDT"], "okx": ["BTC/USD
 RECORDED = {"binanceus": ["BTC/USDT", "ETH/USDT"]}
 CHANNELS = ("orderbook", "trades", "ticker")
 RECORDED_CHANNELS = ("orderbook", "trades")
-_HOME_KEYS = ("storage", "compute_logs", "local_artifact_storage", "schedule_storage", "run_storage")
+_HOME_KEYS = ("compute_logs", "local_artifact_storage", "schedule_storage", "run_storage")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ def prepare(
         for folder in (layout.lake, layout.dagster_home, layout.log("x").parent):
             folder.mkdir(parents=True, exist_ok=True)
         layout.config.write_text(yaml.safe_dump(_config(layout, exchanges, exchange_port, channels), sort_keys=False))
-        (layout.dagster_home / "dagster.yaml").write_text(yaml.safe_dump(_profile(), sort_keys=False))
+        (layout.dagster_home / "dagster.yaml").write_text(
+            yaml.safe_dump(_profile(layout.dagster_home), sort_keys=False)
+        )
         server = {"host": "127.0.0.1", "port": code_port, "location_name": "fluxforge"}
         layout.workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
     except OSError as error:
@@ -112,10 +114,11 @@ def _config(
     }
 
 
-def _profile() -> dict[str, Any]:
+def _profile(home: Path) -> dict[str, Any]:
     """The repository's `dagster.yaml`, with its storage moved to the demo's own home."""
     file = Path(__file__).parents[2] / "dagster.yaml"
     if not file.is_file():
         raise FluxForgeError("the demo runs from a checkout, and there is no dagster.yaml here", "clone FluxForge")
     profile: dict[str, Any] = yaml.safe_load(file.read_text())
+    profile["storage"]["custom"]["config"] = {"base_dir": str(home)}
     return {key: value for key, value in profile.items() if key not in _HOME_KEYS}

@@ -24,13 +24,11 @@ class Process:
     name: str
     popen: subprocess.Popen[bytes]
     log: Path
-    is_short: bool = False
-    """Whether it is meant to end by itself."""
 
     def check(self) -> None:
-        """Raises: FluxForgeError with the end of its log where the process has failed, or ended too soon."""
+        """Raises: FluxForgeError with the end of its log where the process has ended."""
         code = self.popen.poll()
-        if code or (code == 0 and not self.is_short):
+        if code is not None:
             tail = self.log.read_text(errors="replace").strip().splitlines()[-3:]
             raise FluxForgeError(f"{self.name} ended with code {code}: {' / '.join(tail)}", f"see {self.log}")
 

@@ -98,15 +98,11 @@ def launch(
         say("starting the exchange")
         recorded = [word for capture in captures for word in ("--capture", str(capture))]
         source = recorded or ["--seed", str(seed)]
-        # one process makes Dagster's database before any other opens it
-        demo.start("instance", "dagster", "instance", "info")
-        demo.processes["instance"].is_short = True
         demo.start("exchange", "fluxforge", "exchange", "--port", str(exchange_port), *source)
         _wait(demo, lambda: bool(demo.exchange_stats()), "the exchange answers")
         say("starting the collector")
         demo.start("collector", "fluxforge", "collect", "--sources", "ccxt", "--json")
         say("starting Dagster")
-        _end_well(demo.processes.pop("instance"))
         module = ("-m", "fluxforge_assets.definitions")
         demo.start("code", "dagster", "api", "grpc", "--host", "127.0.0.1", "--port", str(code_port), *module)
         demo.start("daemon", "dagster-daemon", "run", "-w", str(layout.workspace))
@@ -117,12 +113,6 @@ def launch(
         stop(demo)
         raise
     return demo
-
-
-def _end_well(process: Process) -> None:
-    """Wait until a process that does one thing has done it. Raises: FluxForgeError where it does not end."""
-    if not process.wait(READY_SECONDS) or process.popen.returncode:
-        raise FluxForgeError(f"{process.name} did not come up", f"see {process.log}")
 
 
 def _wait(demo: Demo, ready: Callable[[], bool], what: str) -> None:
