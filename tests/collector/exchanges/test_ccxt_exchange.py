@@ -173,6 +173,29 @@ async def test_more_symbols_than_an_exchange_takes_in_one_request(config, collec
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("exchange", ["bybit", "okx"])
+async def test_no_state_is_built_on_the_book_of_before_where_a_snapshot_is_lost(
+    exchange, config, collecting, until, rows
+):
+    async with Simulator(SimulatorOptions(seed=18, exchanges=(exchange,), speed=5)) as sim:
+        settings = config(sim, {exchange: {"symbols": SYMBOLS}}, **ONE_SEGMENT)
+        async with collecting(settings) as running:
+            await until(lambda: running.states(exchange) > 100)
+            await sim.inject(Fault("close", exchange=exchange, code=1012))
+            await sim.inject(Fault("drop", exchange=exchange, symbol="BTC/USDT", channel="orderbook"))
+            before = running.states(exchange)
+            await until(lambda: running.states(exchange) > before + 200)
+        (lost,) = (frame for frame in sim.truth.frames(exchange=exchange, channel="orderbook") if frame.fault == "drop")
+        assert lost.kind == "snapshot"
+        truth = {
+            (f.sequence, quote(f)) for f in sim.truth.frames(exchange=exchange, symbol="BTC/USDT", channel="orderbook")
+        }
+        assert {
+            (row["nonce"], best(row)) for row in of(rows(settings.root, "orderbook"), exchange, "BTC/USDT")
+        } <= truth
+
+
+@pytest.mark.asyncio
 async def test_a_repeated_frame_is_kept_once(config, collecting, until, rows):
     async with Simulator(SimulatorOptions(seed=15, speed=5)) as sim:
         settings = config(sim, {"binanceus": {"symbols": SYMBOLS}})
