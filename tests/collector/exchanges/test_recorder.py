@@ -392,9 +392,9 @@ def test_a_checksum_that_does_not_hold_is_a_gap_and_condemns_its_connection():
 def test_a_book_without_a_nonce_of_ccxt_has_the_id_on_the_wire():
     bench = Bench("bybit")
     bench.recorder._symbols = {"BTCUSDT": ["BTC/USDT"]}
-    for number in (7, 8):
+    for number, kind in ((7, "snapshot"), (8, "delta")):
         data = {"s": "BTCUSDT", "b": [], "a": [], "u": number}
-        bench.frame({"topic": "orderbook.50.BTCUSDT", "type": "delta", "data": data}, bench.state(None))
+        bench.frame({"topic": "orderbook.50.BTCUSDT", "type": kind, "data": data}, bench.state(None))
     assert [book.nonce for book in bench.of(BookRecord)] == [7, 8]
 
 
