@@ -108,7 +108,7 @@ def replace(lake: Lake, recipe: Recipe, place: Place) -> Change:
             swap(made, directory)
         else:
             discard(made)
-    forget(lake, place.source, place.date, name_of(recipe.dataset.asset, place))
+        forget(lake, place.source, place.date, name_of(recipe.dataset.asset, place))
     change.is_rebuilt = True
     return change
 

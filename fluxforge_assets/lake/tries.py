@@ -1,16 +1,20 @@
-"""Tries: how often a partition or segment of a date failed in a row, and why; in a file, so that no restart forgets.
+"""Tries: how often a partition or segment of a date failed in a row, and why; in files, so that no restart forgets.
 
 A partition that failed `etl.max_tries` times is set aside: real-time runs leave it alone until materialising it
-succeeds. A segment that did goes to quarantine.
+succeeds. A segment that did goes to quarantine. Each has a file of its own, and whoever changes it holds the lock of
+what it is about: a run that counts one must not bring back what another has just forgotten.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+from contextlib import suppress
 from typing import NamedTuple
 
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_collector.errors import DataError
+from fluxforge_collector.storage.bucket import LakePath, matching
 from fluxforge_collector.storage.changes import write
 
 
@@ -22,37 +26,28 @@ class Try(NamedTuple):
 
 
 def tries(lake: Lake, source: str, date: str) -> dict[str, Try]:
-    """The failing partitions of a date, by `{asset} {instrument}`. Raises: DataError where the file is broken."""
-    path = lake.state / "tries" / f"{source}.{date}.json"
-    try:
-        found = json.loads(path.read_bytes())
-        return {str(name): Try(int(known["failures"]), str(known["error"])) for name, known in found.items()}
-    except FileNotFoundError:
-        return {}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(
-            f"{path} cannot be read: {error}", "delete it: what keeps failing is then tried anew"
-        ) from error
+    """The failing partitions and segments of a date, by their names here. Raises: DataError where a file is broken."""
+    return dict(known for path in _files(lake, source, date) if (known := _read(path)))
 
 
 def count_failure(lake: Lake, source: str, date: str, name: str, error: str) -> int:
     """Add a failure, durably; how many there are now in a row."""
-    known = tries(lake, source, date)
-    known[name] = Try(known[name].failures + 1 if name in known else 1, error)
-    _write(lake, source, date, known)
-    return known[name].failures
+    path = _file(lake, source, date, name)
+    _, before = _read(path) or (name, Try(0, ""))
+    known = Try(before.failures + 1, error)
+    write(path, json.dumps({"name": name, **known._asdict()}, indent=1).encode(), is_shared=True)
+    return known.failures
 
 
 def forget(lake: Lake, source: str, date: str, name: str) -> None:
     """It succeeded, and starts from nothing."""
-    known = tries(lake, source, date)
-    if known.pop(name, None) is not None:
-        _write(lake, source, date, known)
+    _file(lake, source, date, name).unlink(missing_ok=True)
 
 
 def forget_all(lake: Lake, source: str, date: str) -> None:
     """What made partitions of a date fail is gone: all are tried anew."""
-    _write(lake, source, date, {})
+    for path in _files(lake, source, date):
+        path.unlink(missing_ok=True)
 
 
 def name_of(asset: str, place: Place) -> str:
@@ -65,9 +60,24 @@ def segment_name(segment: str) -> str:
     return f"segment {segment}"
 
 
-def _write(lake: Lake, source: str, date: str, known: dict[str, Try]) -> None:
-    path = lake.state / "tries" / f"{source}.{date}.json"
-    if known:
-        write(path, json.dumps({name: one._asdict() for name, one in known.items()}, indent=1).encode(), is_shared=True)
-    else:
-        path.unlink(missing_ok=True)
+def _files(lake: Lake, source: str, date: str) -> list[LakePath]:
+    return matching(lake.state / "tries", f"{source}.{date}.*.json")
+
+
+def _file(lake: Lake, source: str, date: str, name: str) -> LakePath:
+    """Its file: a name may be longer than a file's, so it stands inside."""
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return lake.state / "tries" / f"{source}.{date}.{digest}.json"
+
+
+def _read(path: LakePath) -> tuple[str, Try] | None:
+    """The name and its failures; None where there are none, or not any more."""
+    with suppress(FileNotFoundError):
+        try:
+            known = json.loads(path.read_bytes())
+            return str(known["name"]), Try(int(known["failures"]), str(known["error"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"{path} cannot be read: {error}", "delete it: what keeps failing is then tried anew"
+            ) from error
+    return None

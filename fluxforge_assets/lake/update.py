@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import pyarrow as pa
 from polars.exceptions import PolarsError
 
-from fluxforge_assets.lake.advance import advance
+from fluxforge_assets.lake.advance import advance, lock_name
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bars import GoldBars
 from fluxforge_assets.lake.cross_venue import GoldCrossVenue
+from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.events import SilverTicker, SilverTrades
 from fluxforge_assets.lake.labels import GoldLabels
 from fluxforge_assets.lake.landing import withdraw
+from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.ofi_integrated import GoldOfiIntegrated
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change, Recipe
@@ -88,33 +90,37 @@ def update(
     failing = tries(lake, source, date)
     for place in places_of(lake, source, date, archive):
         for recipe in made:
-            asset = recipe.dataset.asset
-            known = failing.get(name_of(asset, place))
+            name = name_of(recipe.dataset.asset, place)
+            known = failing.get(name)
             if known and known.failures >= config.etl.max_tries:
                 continue
             try:
                 change = advance(lake, recipe, place)
             except FluxForgeError as error:
-                yield _failed(lake, config, asset, place, error, archive)
+                yield _failed(lake, config, recipe.dataset, place, error, archive)
                 continue
             except (PolarsError, pa.ArrowException, OSError) as error:
                 wrapped = DataError(f"{type(error).__name__}: {str(error).splitlines()[0]}", "materialise it again")
-                yield _failed(lake, config, asset, place, wrapped, archive)
+                yield _failed(lake, config, recipe.dataset, place, wrapped, archive)
                 continue
             if known:
-                forget(lake, source, date, name_of(asset, place))
+                forget(lake, source, date, name)
             if change is not None:
                 yield change
 
 
-def _failed(lake: Lake, config: Config, asset: str, place: Place, error: FluxForgeError, archive: Archive) -> Failed:
+def _failed(
+    lake: Lake, config: Config, dataset: Dataset, place: Place, error: FluxForgeError, archive: Archive
+) -> Failed:
     """The failure, counted where it lies in the data: a full disk sets nothing aside.
 
     What cannot be read of a segment at the last try takes the segment out of the archive, and the partition goes on.
     """
+    asset = dataset.asset
     if not isinstance(error, DataError):
         return Failed(place, asset, error)
-    count = count_failure(lake, place.source, place.date, name_of(asset, place), str(error))
+    with locked(lake, lock_name(dataset, place)):
+        count = count_failure(lake, place.source, place.date, name_of(asset, place), str(error))
     if count < config.etl.max_tries:
         return Failed(place, asset, error)
     if not isinstance(error, SegmentError):

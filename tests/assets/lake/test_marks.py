@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from support.market import DAY
 
 from fluxforge_assets.lake.marks import GOLD, mark, marks, settle
-from fluxforge_assets.lake.tries import count_failure, tries
 
 
 def test_a_date_that_several_mark_at_once_is_marked(lake):
@@ -30,9 +29,3 @@ def test_one_that_is_settled_while_others_look_is_gone_for_them(lake):
         assert len(list(turns)) == 50
         assert set(looks) <= {0, 1}
     assert not marks(lake)
-
-
-def test_failures_that_several_count_at_once_are_told(lake):
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: count_failure(lake, "ccxt", DAY, f"n{number % 4}", "why"), range(40)))
-    assert tries(lake, "ccxt", DAY)
