@@ -7,6 +7,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
+from fluxforge_assets.defs.failing import failing_plainly
 from fluxforge_assets.defs.metadata import OWNERS, instant
 from fluxforge_assets.defs.partitions import check_date, dates, register
 from fluxforge_assets.defs.resources import LakeResource
@@ -60,8 +61,9 @@ def bronze_assets(config: Config) -> dg.AssetsDefinition:
     def bronze(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult[Any]]:
         wanted = [check_date(key) for key in context.partition_keys]
         opened = lake.open()
-        for source in opened.sources():
-            report(context, land(opened, source, wanted, max_tries=config.etl.max_tries))
+        with failing_plainly():
+            for source in opened.sources():
+                report(context, land(opened, source, wanted, max_tries=config.etl.max_tries))
         archives = [Archive(opened, source) for source in opened.sources()]
         for date in wanted:
             register(context.instance, instruments_of(archives, date))

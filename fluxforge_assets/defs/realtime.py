@@ -11,6 +11,7 @@ from collections.abc import Collection, Generator, Iterator
 import dagster as dg
 
 from fluxforge_assets.defs.bronze import instruments_of, report
+from fluxforge_assets.defs.failing import failing_plainly
 from fluxforge_assets.defs.liveness import living_executor
 from fluxforge_assets.defs.partitions import check_date, register, today
 from fluxforge_assets.defs.resources import LakeResource
@@ -28,6 +29,8 @@ from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
 
 REALTIME = "realtime"
+PARTLY_FAILED = "fluxforge/failed"
+"""The tag of a run that failed for some segments or partitions, how many, and did the rest."""
 GRACE_SECONDS = 1800
 """How long after its time Dagster ends a run of which no process is left to tell, as of a container that is gone."""
 LOOK_SECONDS = 0.5
@@ -40,20 +43,9 @@ def realtime_job(config: Config) -> dg.JobDefinition:
     @dg.op(config_schema={"date": dg.Field(str, is_required=False)}, pool="realtime")
     def follow_segments(context: dg.OpExecutionContext, lake: LakeResource) -> None:
         """Land, then append what became final; late data builds its range again. With a date: that one, once."""
-        opened = lake.open()
-        archives: dict[str, Archive] = {}
-        untold, untidy = Untold(context, opened, config, archives), Untidy(opened, config.compaction)
         chosen = {check_date(context.op_config["date"])} if "date" in context.op_config else None
-        until = time.monotonic() + (0.0 if chosen else config.etl.stay_seconds)
-        try:
-            while True:
-                for change in _catch_up(context, opened, config, archives, untold, chosen or dates_to_run(opened)):
-                    untold.changed(change)
-                    untidy.changed(change)
-                if not _comes_more(context, opened, config, untold, untidy, until):
-                    return
-        finally:
-            untold.tell_all()
+        with failing_plainly():
+            _follow(context, lake.open(), config, chosen)
 
     @dg.job(
         name=REALTIME,
@@ -65,6 +57,22 @@ def realtime_job(config: Config) -> dg.JobDefinition:
         follow_segments()
 
     return realtime
+
+
+def _follow(context: dg.OpExecutionContext, lake: Lake, config: Config, chosen: set[str] | None) -> None:
+    """Catch up, and again with what comes, until it is time to end; whatever happens, Dagster is told what changed."""
+    archives: dict[str, Archive] = {}
+    untold, untidy = Untold(context, lake, config, archives), Untidy(lake, config.compaction)
+    until = time.monotonic() + (0.0 if chosen else config.etl.stay_seconds)
+    try:
+        while True:
+            for change in _catch_up(context, lake, config, archives, untold, chosen or dates_to_run(lake)):
+                untold.changed(change)
+                untidy.changed(change)
+            if not _comes_more(context, lake, config, untold, untidy, until):
+                return
+    finally:
+        untold.tell_all()
 
 
 def dates_to_run(lake: Lake) -> set[str]:
@@ -128,6 +136,7 @@ def _catch_up(
             settle(lake, known, is_complete=is_complete(lake, known.source, known.date))
         failed += errors
     if failed:
+        context.instance.add_run_tags(context.run_id, {PARTLY_FAILED: str(len(failed))})
         raise dg.Failure(f"{len(failed)} failed; first: {failed[0]}", allow_retries=False)
 
 

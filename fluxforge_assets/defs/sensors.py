@@ -1,16 +1,18 @@
 """The sensor: looks into the lake, and asks for a real-time run where work waits. What it knows stands in files."""
 
 import time
+from typing import NamedTuple
 
 import dagster as dg
 
 from fluxforge_assets.defs.partitions import INSTRUMENTS, instruments, today
-from fluxforge_assets.defs.realtime import REALTIME, dates_to_run
+from fluxforge_assets.defs.realtime import PARTLY_FAILED, REALTIME, dates_to_run
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.defs.under_way import is_under_way
 from fluxforge_assets.lake.inspection import check_instrument
 from fluxforge_assets.lake.landing import dates_waiting, waiting
 from fluxforge_assets.lake.paths import Lake
+from fluxforge_assets.lake.usable import check_usable
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
@@ -19,6 +21,13 @@ from fluxforge_collector.storage.bucket import LakePath
 
 READ_MANIFESTS = 500
 LONGEST_WAIT_S = 600.0
+
+
+class Wait(NamedTuple):
+    """Seconds until a run may start, and how many failed in a row before it."""
+
+    seconds: float
+    failures: int
 
 
 def ready_sensor(config: Config, job: dg.JobDefinition) -> dg.SensorDefinition:
@@ -38,12 +47,15 @@ def ready_sensor(config: Config, job: dg.JobDefinition) -> dg.SensorDefinition:
             return dg.SkipReason("nothing waits in raw/ready")
         is_new = bool(dates_waiting(opened, today()))
         interval_s = config.etl.min_run_interval_seconds
-        wait = seconds_to_wait(context.instance, interval_s, time.time(), is_new=is_new)
+        wait = wait_for_next(context.instance, interval_s, time.time(), is_new=is_new)
         if wait is None:
             return dg.SkipReason("a real-time run is under way")
-        if wait > 0:
-            return dg.SkipReason(f"the next run may start in {wait:.0f} s")
-        load_config()  # a run reads it anew: with one that cannot be read, run after run would fail instead of this
+        if wait.seconds > 0:
+            after = f" after {wait.failures} failed" if wait.failures else ""
+            return dg.SkipReason(f"the next run may start in {wait.seconds:.0f} s{after}")
+        # what would fail run after run fails this instead: the configuration, which a run reads anew, and the lake
+        load_config()
+        check_usable(opened)
         known = set(context.instance.get_dynamic_partitions(INSTRUMENTS))
         new = sorted(keys_waiting(opened) - known)
         return dg.SensorResult(
@@ -74,22 +86,22 @@ def _keys_of(path: LakePath) -> set[str]:
         return set()
 
 
-def seconds_to_wait(instance: dg.DagsterInstance, interval_s: float, now_s: float, *, is_new: bool) -> float | None:
-    """Seconds until a run may start; None while one is under way.
+def wait_for_next(instance: dg.DagsterInstance, interval_s: float, now_s: float, *, is_new: bool) -> Wait | None:
+    """How long until a run may start; None while one is under way.
 
-    Where only failed work waits, longer after each failure in a row. New segments never wait for what keeps failing,
-    and none waits for a clock that was set back.
+    Longer after each failure in a row; but new segments never wait for a few partitions that keep failing, and none
+    waits for a clock that was set back.
     """
     if is_under_way(instance, REALTIME):
         return None
     records = instance.get_run_records(dg.RunsFilter(job_name=REALTIME), limit=8)
     if not records:
-        return 0.0
+        return Wait(0.0, 0)
     failures = 0
-    for record in records if not is_new else ():
-        if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+    for run in (record.dagster_run for record in records):
+        if run.status is not dg.DagsterRunStatus.FAILURE or (is_new and PARTLY_FAILED in run.tags):
             break
         failures += 1
-    wait = min(interval_s * (1 << failures), max(interval_s, LONGEST_WAIT_S))
+    whole_s = min(interval_s * (1 << failures), max(interval_s, LONGEST_WAIT_S))
     passed_s: float = now_s - records[0].create_timestamp.timestamp()
-    return wait - passed_s if passed_s >= 0 else 0.0
+    return Wait(whole_s - passed_s if passed_s >= 0 else 0.0, failures)

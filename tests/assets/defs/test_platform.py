@@ -14,13 +14,13 @@ from support.market import DAY, INSTRUMENTS, NOON_US, config_of, deliver, record
 
 from fluxforge_assets.definitions import build
 from fluxforge_assets.defs.realtime import REALTIME
-from fluxforge_assets.defs.sensors import seconds_to_wait
+from fluxforge_assets.defs.sensors import wait_for_next
 from fluxforge_assets.lake.checks import CHECKS, Stored
 from fluxforge_assets.lake.datasets import DATASETS, GOLD_BARS, REFRESHED, SILVER_ORDERBOOK
 from fluxforge_assets.lake.marks import mark, marks
 from fluxforge_assets.lake.plausibility import PLAUSIBLE
 from fluxforge_collector.config.load import load_config
-from fluxforge_collector.errors import ConfigError
+from fluxforge_collector.errors import ConfigError, StorageError
 
 BTC = f"{DAY}|binanceus:BTC-USDT"
 DEADLINE_SECONDS = 120
@@ -206,7 +206,48 @@ def test_the_sensor_waits_after_failures(config, instance, lake):
     mark(lake, "ccxt", DAY)
     sensor = defs.get_repository_def().get_sensor_def("ready_segments")
     assert "may start in" in sensor.evaluate_tick(sensor_context(defs, instance)).skip_message
-    assert seconds_to_wait(instance, 3600.0, time.time() - 7200, is_new=True) == 0, "the clock was set back"
+    assert wait_for_next(instance, 3600.0, time.time() - 7200, is_new=True).seconds == 0, "the clock was set back"
+
+
+def test_runs_that_the_lake_refuses_whole_come_less_and_less_often(defs, instance, lake):
+    """New segments wait too then; they do not for a partition that keeps failing by itself."""
+    seal(lake.root, records(6, seconds=15))
+    lake.raw.joinpath("archive").touch()
+    for failures in range(1, 4):
+        (run,) = tick(defs, instance)
+        assert failure_of(run).endswith("File exists — check space and rights of the root")
+        assert "\n" not in failure_of(run)
+        wait = wait_for_next(instance, 30.0, time.time(), is_new=True)
+        assert wait.failures == failures
+        assert 30 * (1 << failures) - DEADLINE_SECONDS < wait.seconds <= 30 * (1 << failures)
+    lake.raw.joinpath("archive").unlink()
+    (run,) = tick(defs, instance)
+    assert run.success
+    assert wait_for_next(instance, 30.0, time.time(), is_new=True).failures == 0
+
+
+def test_new_segments_do_not_wait_for_a_partition_that_keeps_failing(tmp_path, defs, instance, lake):
+    manifests = seal(tmp_path / "staging", records(6, seconds=50))
+    deliver(tmp_path / "staging", lake.root, manifests)
+    assert materialise(defs, instance, ["bronze/orderbook"], DAY).success
+    lake.segments("ccxt").archive_file("orderbook", DAY, manifests[0].id).write_bytes(b"rotten")
+    (run,) = tick(defs, instance)
+    assert "cannot be read" in failure_of(run)
+    assert [wait_for_next(instance, 30.0, time.time(), is_new=is_new).failures for is_new in (True, False)] == [0, 1]
+
+
+def test_no_run_is_started_into_a_lake_that_takes_nothing(defs, instance, lake):
+    """The tick says what is refused, in a line; once it is mended the next one starts a run."""
+    seal(lake.root, records(6, seconds=15))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(StorageError, match="File too large — check space and rights of the lake's root"):
+            tick(defs, instance)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    (run,) = tick(defs, instance)
+    assert run.success
 
 
 def test_no_run_is_started_that_could_not_read_its_configuration(tmp_path, defs, instance, lake, monkeypatch):
