@@ -9,6 +9,7 @@ FluxForgeError
 │   └── JournalError     a journal that cannot be read
 ├── StorageError         the lake's root cannot be read or written
 │   ├── MissingError     an object that is not there, or not any more
+│   ├── DamagedError     an object that is not what was sent: no other try helps
 │   └── UnreachableError a store that cannot be reached or is too busy: worth another try
 └── FeedError            an exchange that refuses what was asked
 """
@@ -62,6 +63,10 @@ class StorageError(FluxForgeError):
 
 class MissingError(StorageError, FileNotFoundError):
     """An object that is not there, or not any more."""
+
+
+class DamagedError(StorageError):
+    """An object whose bytes are not what its checksum says."""
 
 
 class UnreachableError(StorageError):

@@ -24,7 +24,7 @@ from fluxforge_assets.lake.marks import mark
 from fluxforge_assets.lake.paths import Lake, Segments
 from fluxforge_assets.lake.tries import count_failure, forget, segment_name
 from fluxforge_collector.durable import make_directory
-from fluxforge_collector.errors import DataError, FluxForgeError, StorageError
+from fluxforge_collector.errors import DamagedError, DataError, FluxForgeError, StorageError
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
 from fluxforge_collector.segments.names import SegmentName, date_of, format_of, parse_segment_id, segment_of_file
@@ -122,9 +122,9 @@ def _land_one(lake: Lake, paths: Segments, name: SegmentName, taken: Taken, done
         manifest = taken()
         if manifest is None:
             return
-    except StorageError:
-        raise
     except FluxForgeError as error:
+        if isinstance(error, StorageError) and not isinstance(error, DamagedError):
+            raise
         _quarantine_segment(paths, name, str(error))
         done.quarantined[name.id] = str(error)
         return

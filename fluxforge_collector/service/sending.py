@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from fluxforge_collector.config.model import Config
-from fluxforge_collector.errors import DataError, FluxForgeError, UnreachableError
+from fluxforge_collector.errors import DamagedError, DataError, FluxForgeError, UnreachableError
 from fluxforge_collector.metrics import Tally
 from fluxforge_collector.reconnect import Backoff
 from fluxforge_collector.storage.bucket import open_path
@@ -102,7 +102,7 @@ class Sending:
     async def _send(self, one: Waiting) -> None:
         try:
             sent: Sent = await _blocking(lambda: deliver(one, self._store, self._config.storage.workers))
-        except DataError as error:
+        except (DataError, DamagedError) as error:
             # only a person can mend it; the others go on
             self._bad.add(one.name.id)
             log.warning("cannot send", segment=one.name.id, why=str(error))

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from fluxforge_collector.config.model import Storage
 from fluxforge_collector.durable import FILE_MODE, make_directory, storage_errors, sync_directory, sync_file
-from fluxforge_collector.errors import MissingError, StorageError
+from fluxforge_collector.errors import DamagedError, MissingError, StorageError
 from fluxforge_collector.storage import Entry
 from fluxforge_collector.storage.local import sha256_of
 from fluxforge_collector.storage.s3_client import client_of, region_of, session_of
@@ -153,7 +153,7 @@ class S3Store:
             opened.seek(0)
             self._put(key, opened, md5, sha256)
         with s3_errors(f"verify {self}/{key}"):
-            there = self.client.head_object(**self._named(key))
+            there = self._ask_of(key)
         if there["ContentLength"] != file.stat().st_size or there.get("Metadata", {}).get(_SHA256, sha256) != sha256:
             raise StorageError(f"{self}/{key} did not arrive as {file} is", "check the network and the store")
 
@@ -191,7 +191,7 @@ class S3Store:
         if size != answer["ContentLength"]:
             raise StorageError(f"{self}/{key} broke off after {size} bytes", "try again; check the network")
         if answer.get("Metadata", {}).get(_SHA256, sha256) != sha256:
-            raise StorageError(f"{self}/{key} is not what its checksum says", "restore it from a copy")
+            raise DamagedError(f"{self}/{key} is not what its checksum says", "restore it from a copy")
 
     def head(self, key: str) -> Entry | None:
         """What a listing would tell of an object; None where there is none."""
@@ -203,11 +203,20 @@ class S3Store:
     def _head(self, key: str) -> dict[str, Any] | None:
         with s3_errors(f"look at {self}/{key}"):
             try:
-                answer: dict[str, Any] = self.client.head_object(**self._named(key))
+                return self._ask_of(key)
             except ClientError as error:
                 if is_missing(error):
                     return None
                 raise
+
+    def _ask_of(self, key: str) -> dict[str, Any]:
+        """What the store says of an object. Raises: ClientError; StorageError where a listing tells why it refuses."""
+        try:
+            answer: dict[str, Any] = self.client.head_object(**self._named(key))
+        except ClientError as error:
+            if not is_missing(error):
+                self.check()  # an answer to HEAD has no body to give a reason in
+            raise
         return answer
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
@@ -259,11 +268,11 @@ class S3Store:
     def move(self, source: str, target: str) -> None:
         """Copy an object within the store, compare, and delete it under its old key."""
         with s3_errors(f"move {self}/{source} to {target}"):
-            before = self.client.head_object(**self._named(source))
+            before = self._ask_of(source)
             copied = self.client.copy_object(**self._named(target), CopySource=self._named(source))
             is_same = _md5_of(before) is not None and _md5_of(before) == _md5_of(copied.get("CopyObjectResult", {}))
             if not is_same:  # no MD5 to compare, as where the store encrypts
-                after = self.client.head_object(**self._named(target))
+                after = self._ask_of(target)
                 is_same = all(before.get(known) == after.get(known) for known in ("ContentLength", "Metadata"))
         if not is_same:
             raise StorageError(f"{self}/{target} is not what {source} is", "check the store")

@@ -178,16 +178,25 @@ def assert_whole(lake, manifest, *stages):
             assert found == {entry.sha256}, (channel, manifest.id)
 
 
+def change_behind(path):
+    """Other bytes under the checksum of what was sent, as a store that rots has them."""
+    named = {"Bucket": path.store.bucket, "Key": f"{path.store.prefix}/{path.key}"}
+    sent = path.store.client.head_object(**named)["Metadata"]
+    path.store.client.put_object(**named, Body=b"not what was sent", Metadata=sent)
+
+
 def test_segments_land_in_their_order_and_a_bad_one_is_put_away(s3_server, tmp_path, market):
     """Several are claimed at a time; still none counts as landed before the one that was sealed before it."""
     lake = bucket_lake(s3_server, tmp_path)
     manifests = seal(tmp_path / "staging", market, segment_seconds=5)
     deliver(tmp_path / "staging", lake, manifests)
-    bad = manifests[2]
+    bad, damaged = manifests[1:3]
     lake.segments("ccxt").ready_file("trades", bad.id).write_bytes(b"no parquet")
+    change_behind(lake.segments("ccxt").ready_file("orderbook", damaged.id))
     done = land(lake, "ccxt")
-    assert [m.id for m in done.manifests] == [m.id for m in manifests if m is not bad]
-    assert list(done.quarantined) == [bad.id]
+    assert [m.id for m in done.manifests] == [m.id for m in manifests if m not in (bad, damaged)]
+    assert list(done.quarantined) == [bad.id, damaged.id]
+    assert "not what its checksum says" in done.quarantined[damaged.id]
     for manifest in done.manifests:
         assert_whole(lake, manifest, "archive")
     assert not waiting(lake, "ccxt")

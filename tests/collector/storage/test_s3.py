@@ -5,6 +5,7 @@ import socket
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from support.fault_proxy import FaultProxy
 
 from fluxforge_collector.errors import MissingError, StorageError
 from fluxforge_collector.storage.s3 import S3Store
@@ -29,6 +30,20 @@ def test_a_refusal_is_one_clear_error(s3_server, changes, said):
         assert "testing" not in str(caught.value)
         assert "\n" not in str(caught.value)
     assert S3Store(s3_server.settings(), s3_server.shared, "refused").head("k") is None
+
+
+@pytest.mark.parametrize(("fault", "said"), [("expired", "credentials have expired"), ("skewed", "clock is too far")])
+def test_a_refusal_that_has_no_body_to_say_why_is_explained_all_the_same(s3_server, fault, said):
+    """A store answers HEAD with a status alone."""
+    proxy = FaultProxy(s3_server.port)
+    try:
+        store = S3Store(s3_server.settings(endpoint=proxy.endpoint), s3_server.shared, "refused")
+        proxy.be(fault)
+        for touch in (lambda: store.head("k"), lambda: store.checksum("k"), lambda: store.move("k", "l")):
+            with pytest.raises(StorageError, match=said):
+                touch()
+    finally:
+        proxy.stop()
 
 
 def test_a_missing_bucket_says_so(s3_server):
