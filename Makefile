@@ -71,7 +71,8 @@ crash: .venv/compiled
 	cd tests && ../$(BIN)/python -m endurance.crash --lives $(LIVES) $(ARGS)
 
 S3_TESTS := tests/collector/storage tests/collector/transfer tests/collector/service/test_sending.py \
-	tests/assets/lake/test_bucket.py tests/assets/lake/test_either_root.py tests/assets/lake/test_repair.py \
+	tests/assets/lake/test_bucket.py tests/assets/lake/test_bucket_costs.py tests/assets/lake/test_either_root.py \
+	tests/assets/lake/test_repair.py \
 	tests/assets/lake/test_locks.py tests/assets/defs/test_in_bucket.py tests/assets/cli/test_in_bucket.py \
 	tests/collector/service/test_replaying.py::test_a_recording_in_a_bucket_is_replayed tests/end_to_end/test_either_root.py
 

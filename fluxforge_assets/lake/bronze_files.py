@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from fluxforge_assets.lake.replacing import files_of
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.segments.names import RawFormat, format_of, segment_of_file
-from fluxforge_collector.storage.bucket import LakePath, readable
+from fluxforge_collector.storage.bucket import LakePath, readable, refusal
 
 SEGMENTS = b"fluxforge.segments"
 ATTEMPTS = 5
@@ -80,6 +80,8 @@ def _covered(path: LakePath) -> list[str]:
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        if refused := refusal(error):
+            raise refused from error
         raise DataError(f"bronze file {path} cannot be read: {error}", "restore it from a copy") from error
     return covered
 

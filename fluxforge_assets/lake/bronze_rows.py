@@ -26,7 +26,7 @@ from fluxforge_collector.records import Channel
 from fluxforge_collector.schemas import order_of, plain_schema
 from fluxforge_collector.segments.names import SegmentName, segment_of_file
 from fluxforge_collector.segments.sealed import read_rows
-from fluxforge_collector.storage.bucket import LakePath
+from fluxforge_collector.storage.bucket import LakePath, refusal
 
 _CAPTURE = pa.timestamp("us", tz="UTC")
 
@@ -162,6 +162,8 @@ def _read_errors(path: LakePath) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException, DataError) as error:
+        if refused := refusal(error):
+            raise refused from error
         said = f"bronze file {path} cannot be read: {error}"
         remedy = "restore it from a copy, then materialise the date again"
         if getattr(error, "errno", None) is None and path.name.startswith("segment_"):

@@ -29,7 +29,7 @@ from fluxforge_assets.lake.replacing import files_of
 from fluxforge_assets.tables import Column, Dtype
 from fluxforge_collector.durable import make_directory
 from fluxforge_collector.errors import DataError, StorageError
-from fluxforge_collector.storage.bucket import LakePath, readable
+from fluxforge_collector.storage.bucket import LakePath, readable, refusal
 from fluxforge_collector.storage.changes import publish
 
 KEYS = ("exchange", "symbol", "date")
@@ -112,6 +112,8 @@ def read_provenance(path: LakePath) -> Provenance:
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        if refused := refusal(error):
+            raise refused from error
         raise DataError(f"part {path} cannot be read: {error}", "materialise its partition again") from error
 
 

@@ -21,7 +21,7 @@ from fluxforge_assets.lake.update import recipe_of
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import DataError, FluxForgeError
 from fluxforge_collector.instruments import Instrument
-from fluxforge_collector.storage.bucket import BucketPath, LakePath, readable
+from fluxforge_collector.storage.bucket import BucketPath, LakePath, readable, refusal
 from fluxforge_collector.storage.changes import delete, move
 
 Keys = tuple[str, ...]
@@ -48,6 +48,8 @@ def _of_partition(lake: Lake, config: Config, dataset: Dataset, place: Place) ->
         try:
             keys = _keys(directory / part.name)
         except (OSError, pa.ArrowException) as error:
+            if refused := refusal(error):
+                raise refused from error
             remedy = partial(_take_out, lake, config, dataset, place, part)
             yield Fault("unreadable", directory / part.name, f"it cannot be read: {error}", _ANEW, remedy)
             continue

@@ -26,6 +26,7 @@ from fluxforge_assets.lake.vpin import GoldVpin
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import DataError, FluxForgeError, SegmentError
 from fluxforge_collector.instruments import Instrument
+from fluxforge_collector.storage.bucket import refusal
 
 _KNOWN = (
     SilverOrderbook, SilverTrades, SilverTicker, GoldBars, GoldLabels, GoldVpin, GoldCrossVenue, GoldOfiIntegrated,
@@ -100,7 +101,8 @@ def update(
                 yield _failed(lake, config, recipe.dataset, place, error, archive)
                 continue
             except (PolarsError, pa.ArrowException, OSError) as error:
-                wrapped = DataError(f"{type(error).__name__}: {str(error).splitlines()[0]}", "materialise it again")
+                said = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+                wrapped = refusal(error) or DataError(said, "materialise it again")
                 yield _failed(lake, config, recipe.dataset, place, wrapped, archive)
                 continue
             if known:

@@ -82,9 +82,14 @@ def main(arguments: list[str] | None = None) -> None:
     except FluxForgeError as error:
         click.echo(f"fluxforge: {error}", err=True)
         sys.exit(2)
-    except PermissionError as error:
-        what, remedy = error.filename or "something", "run this as the user whose it is, as with `sudo -u fluxforge`"
-        click.echo(f"fluxforge: {what} is closed to this user — {remedy}", err=True)
+    except BrokenPipeError:
+        # a reader such as `head` has gone: nothing more can be said to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        if (said := _said(error)) is None:
+            raise
+        click.echo(f"fluxforge: {said}", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("fluxforge_"):
@@ -97,10 +102,18 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:
-        # a reader such as `head` has gone: nothing more can be said to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     if isinstance(code, int):
         # without standalone mode, click hands back the code of `ctx.exit`
         sys.exit(code)
+
+
+def _said(error: OSError) -> str | None:
+    """What the system, or the store of a bucket, refused, in a line; None for what nobody foresaw."""
+    from fluxforge_collector.storage.bucket import refusal
+
+    if refused := refusal(error):
+        return str(refused)
+    if not isinstance(error, PermissionError):
+        return None
+    remedy = "run this as the user whose it is, as with `sudo -u fluxforge`"
+    return f"{error.filename or 'something'} is closed to this user — {remedy}"

@@ -13,7 +13,7 @@ from functools import total_ordering
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fluxforge_collector.errors import ConfigError, MissingError
+from fluxforge_collector.errors import ConfigError, MissingError, StorageError
 from fluxforge_collector.storage import Entry, Store
 from fluxforge_collector.storage.local import LocalStore
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fluxforge_collector.storage.s3 import S3Store
 
 _WILD = re.compile(r"[*?\[]")
+_REFUSED = ("AWS Error ", "object-store error: ")
 _ROOT = re.compile(r"s3://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])(?:/(.*))?")
 
 
@@ -174,6 +175,17 @@ LakePath = Path | BucketPath
 def readable(path: LakePath) -> Any:
     """What pyarrow reads a file from: its path, or the object opened."""
     return path if isinstance(path, Path) else path.open_input()
+
+
+def refusal(error: Exception) -> StorageError | None:
+    """What a store, or the way to it, refused a reader of its objects; None for any other error, as of their bytes.
+
+    pyarrow and polars tell one from the other by their words alone.
+    """
+    said = str(error).partition("\n")[0]
+    if not any(words in said for words in _REFUSED):
+        return None
+    return StorageError(f"the bucket cannot be read: {said[:300]}", "check the network, and what the keys may read")
 
 
 def matching(folder: LakePath, pattern: str) -> list[LakePath]:

@@ -15,6 +15,13 @@ def bucket_lake(server, tmp_path, **settings):
     return Lake(BucketPath(store), tmp_path / "local")
 
 
+def through(lake, proxy, server, **settings):
+    """The same lake, reached through a proxy."""
+    store = lake.root.store
+    settings = server.settings(endpoint=proxy.endpoint, **settings)
+    return Lake(BucketPath(S3Store(settings, store.bucket, store.prefix)), lake.local)
+
+
 def deliver(staging, lake, manifests, source="ccxt"):
     """Hand sealed segments over as a collector does: files first, then the manifest."""
     away, here = SourcePaths(Path(staging), source), lake.segments(source)

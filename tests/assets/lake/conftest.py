@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from support.fault_proxy import FaultProxy
 from support.market import config_of
 
 from fluxforge_assets.lake.paths import Lake
@@ -15,6 +16,14 @@ from fluxforge_assets.lake.paths import Lake
 def lake(tmp_path):
     """An empty lake."""
     return Lake(tmp_path / "lake")
+
+
+@pytest.fixture
+def proxy(s3_server):
+    """A way to the store that breaks on command."""
+    made = FaultProxy(s3_server.port)
+    yield made
+    made.stop()
 
 
 @pytest.fixture
