@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from fluxforge_collector.config.model import Config
-from fluxforge_collector.errors import DamagedError, DataError, FluxForgeError, UnreachableError
+from fluxforge_collector.errors import DamagedError, DataError, FluxForgeError, StorageError, UnreachableError
 from fluxforge_collector.metrics import Tally
 from fluxforge_collector.reconnect import Backoff
 from fluxforge_collector.storage.bucket import open_path
-from fluxforge_collector.transfer.delivery import Sent, Waiting, deliver, forget, waiting
+from fluxforge_collector.transfer.delivery import Sent, Waiting, deliver, forget, has_sent, waiting
 
 if TYPE_CHECKING:
     from fluxforge_collector.storage.s3 import S3Store
@@ -48,11 +48,17 @@ class Sending:
         return None if isinstance(path, Path) else cls(config, path.store, tally)
 
     def check(self) -> None:
-        """Ask the bucket whether it is there. Raises: StorageError where it refuses; being cut off is none."""
+        """Ask the bucket whether it is there.
+
+        Raises: StorageError where it refuses and nothing was ever sent: the place or the keys are wrong. Being cut off
+        is none, nor is a later refusal, as of keys that have expired: a restart must not end the collecting.
+        """
         try:
             self._store.check()
             log.info("bucket found", bucket=str(self._store), conditional_writes=self._store.judges_conditions())
-        except UnreachableError as error:
+        except StorageError as error:
+            if not isinstance(error, UnreachableError) and not has_sent(self._config.root):
+                raise
             self._tally.why_not_sent = str(error)
             log.warning("cannot send", why=str(error))
 

@@ -52,6 +52,11 @@ def waiting(landing: Path) -> list[Waiting]:
     return sorted(found, key=lambda one: (one.name.start_us, one.name.id))
 
 
+def has_sent(landing: Path) -> bool:
+    """Whether a segment was ever sent from here."""
+    return any(True for _ in _sources(landing, "uploaded"))
+
+
 def deliver(one: Waiting, store: Store, workers: int) -> Sent:
     """Send a segment and put it with those sent. Raises: StorageError, DataError; it may be called again."""
     paths, name = one

@@ -119,6 +119,26 @@ async def test_a_bucket_that_refuses_at_the_start_is_one_clear_error(in_bucket, 
 
 
 @pytest.mark.asyncio
+async def test_one_that_refuses_at_a_later_start_stops_no_collecting(in_bucket, proxy, collecting, until):
+    """A restart finds that the keys have expired: what is sealed waits, and is sent once they hold again."""
+    async with Simulator(SimulatorOptions(seed=35, speed=5)) as sim:
+        settings, store = in_bucket(sim)
+        async with collecting(settings) as first:
+            await until(lambda: first.tally.sent_segments >= 1, 60)
+        proxy.be("expired")
+        async with collecting(settings) as second:
+            await until(lambda: second.tally.segments >= 2, 60)
+            assert "have expired" in second.tally.why_not_sent
+            assert second.tally.sent_segments == 0
+            proxy.be("pass")
+            await until(lambda: second.tally.sent_segments >= 2, 60)
+    sent = [read_manifest(p) for p in SourcePaths(settings.root, "ccxt").uploaded_dir.glob("date=*/segment_*.json")]
+    assert len(list(store.list("raw/ready/ccxt/segment_"))) == len(sent)
+    for channel, count in second.report.records.items():
+        assert sum(m.channels[channel].rows for m in sent) == count + first.report.records.get(channel, 0)
+
+
+@pytest.mark.asyncio
 async def test_without_sending_segments_wait_for_a_sync(in_bucket, collecting, until):
     async with Simulator(SimulatorOptions(seed=34, speed=5)) as sim:
         settings, store = in_bucket(sim)
