@@ -19,11 +19,11 @@ from fluxforge_assets.defs.telling import Untold
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.compaction import NotCompacted
 from fluxforge_assets.lake.landing import dates_waiting, land
-from fluxforge_assets.lake.marks import GOLD, Mark, mark, marks, settle
+from fluxforge_assets.lake.marks import GOLD, Mark, mark, marks
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.recipe import Change
 from fluxforge_assets.lake.tidying import Untidy
-from fluxforge_assets.lake.update import KEEP_BYTES, is_complete, update
+from fluxforge_assets.lake.update import KEEP_BYTES, to_update, update, updated
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
@@ -118,22 +118,23 @@ def _catch_up(
 ) -> Iterator[Change]:
     """Land and append once; what changed. Raises: dagster.Failure where something failed, once the rest is done."""
     failed: list[str] = []
+    marked: list[Mark] = []
     for source in lake.sources():
         archive = archives.setdefault(source, Archive(lake, source, keep_bytes=KEEP_BYTES))
         landed = land(lake, source, dates, max_tries=config.etl.max_tries)
         report(context, landed)
         failed += [f"segment {name}: {reason}" for name, reason in landed.failed.items()]
-        archive.look_again()
+        marked += to_update(lake, archive)
         for date in {manifest.date for manifest in landed.manifests}:
             register(context.instance, instruments_of([archive], date))
             untold.landed(date)
-    for known in [m for m in marks(lake) if m.date <= max(dates, default=m.date)]:
+    for known in [m for m in marked if m.date <= max(dates, default=m.date)]:
         errors = yield from _append(context, lake, config, known, archives[known.source])
         mark(lake, known.source, known.date, of=GOLD)
         if errors:
             mark(lake, known.source, known.date)
         else:
-            settle(lake, known, is_complete=is_complete(lake, known.source, known.date))
+            updated(lake, known)
         failed += errors
     if failed:
         context.instance.add_run_tags(context.run_id, {PARTLY_FAILED: str(len(failed))})

@@ -15,8 +15,9 @@ from fluxforge_assets.lake.cross_venue import GoldCrossVenue
 from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.events import SilverTicker, SilverTrades
 from fluxforge_assets.lake.labels import GoldLabels
-from fluxforge_assets.lake.landing import withdraw
+from fluxforge_assets.lake.landing import landing_lock, withdraw
 from fluxforge_assets.lake.locks import locked
+from fluxforge_assets.lake.marks import Mark, marks, settle
 from fluxforge_assets.lake.ofi_integrated import GoldOfiIntegrated
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change, Recipe
@@ -80,6 +81,23 @@ def places_of(lake: Lake, source: str, date: str, archive: Archive | None = None
 def sources_of(archives: Iterable[Archive], instrument: Instrument, date: str) -> list[str]:
     """The sources that brought rows of an instrument on a date."""
     return [a.source for a in archives if any(a.brings(name, instrument.key) for name in a.names(date))]
+
+
+def to_update(lake: Lake, archive: Archive) -> list[Mark]:
+    """A source's dates with work left. The archive then shows all that their marks stand for: no landing is between."""
+    with locked(lake, landing_lock(archive.source)):
+        found = [known for known in marks(lake) if known.source == archive.source]
+        archive.look_again()
+        for known in found:
+            archive.names(known.date)
+    return found
+
+
+def updated(lake: Lake, known: Mark) -> None:
+    """Settle a date whose work was done, between landings; where one has brought more since, the mark stays."""
+    is_done = is_complete(lake, known.source, known.date)
+    with locked(lake, landing_lock(known.source)):
+        settle(lake, known, is_complete=is_done)
 
 
 def update(
