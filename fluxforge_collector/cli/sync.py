@@ -53,16 +53,17 @@ def command() -> None:
 
 @command.command()
 @_with_options
-def upload(*, source: str | None, destination: str | None, file: Path | None, **options: Any) -> None:
+def upload(*, source: str | None, destination: str | None, file: Path | None, deletes: bool, **options: Any) -> None:
     """From the lake to sync.remote, or between the paths named."""
     config = _config(file)
-    _run(config, source or config.lake.root, destination or _remote(config), **options)
+    is_deleting = deletes or config.sync.delete
+    _run(config, source or config.lake.root, destination or _remote(config), deletes=is_deleting, **options)
 
 
 @command.command()
 @_with_options
 def download(*, source: str | None, destination: str | None, file: Path | None, **options: Any) -> None:
-    """From sync.remote to the lake, or between the paths named."""
+    """From sync.remote to the lake, or between the paths named. It deletes where --delete is given here, only then."""
     config = _config(file)
     _run(config, source or _remote(config), destination or config.lake.root, **options)
 
@@ -106,7 +107,7 @@ def _run(
             wanted=wanted,
             workers=config.storage.workers,
             is_dry=is_dry,
-            deletes=deletes or config.sync.delete,
+            deletes=deletes,
             on_start=on_start,
             on_done=on_done,
         )

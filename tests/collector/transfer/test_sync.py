@@ -105,6 +105,19 @@ def test_replaced_parts_go_only_when_asked_and_all_is_there(local_store, tmp_pat
     assert there.head(elsewhere)
 
 
+@pytest.mark.parametrize(("direction", "is_there"), [("upload", False), ("download", True)])
+def test_the_configuration_deletes_at_the_other_side_and_never_in_the_lake(
+    local_store, tmp_path, monkeypatch, direction, is_there
+):
+    """The lake has parts that its copy of last night has not, and they are no older for it."""
+    fill(local_store, files=1)
+    there = LocalStore(tmp_path / "there")
+    there.put(f"{FOLDER}/part-0-2-aaaaaaaaaaaa.parquet", b"not at the source")
+    monkeypatch.setenv("FLUXFORGE__SYNC__DELETE", "true")
+    main(["sync", direction, "--source-path", str(local_store.root), "--dest-path", str(there.root)])
+    assert (there.head(f"{FOLDER}/part-0-2-aaaaaaaaaaaa.parquet") is not None) is is_there
+
+
 def environment(server):
     named = {"ENDPOINT": server.endpoint, "REGION": "us-east-1", "ACCESS_KEY": "test:tester", "SECRET_KEY": "testing"}
     return os.environ | {f"FLUXFORGE__STORAGE__{name}": value for name, value in named.items()}
