@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fluxforge_assets.lake.paths import Lake
-from fluxforge_collector.durable import make_directory
+from fluxforge_collector.durable import make_directory, storage_errors
 from fluxforge_collector.errors import ConfigError, StorageError
 
 _SETTINGS = {
@@ -33,7 +33,7 @@ _kept = threading.local()
 def locked(lake: Lake, name: str) -> Iterator[None]:
     """Hold a named lock of the lake; it is let go when the process ends, however it ends. Take one lock at a time.
 
-    Raises: StorageError where Postgres cannot be reached, or lost the lock while it was held.
+    Raises: StorageError where its file cannot be opened, or Postgres not be reached, or it was lost while it was held.
     """
     with _in_file(lake.work, name) if lake.locks is None else _in_postgres(lake.locks, f"{lake.root} {name}"):
         yield
@@ -41,9 +41,13 @@ def locked(lake: Lake, name: str) -> Iterator[None]:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold a file's lock against other processes of this machine; its folder is made where it is not there."""
-    make_directory(path.parent)
-    fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o640)
+    """Hold a file's lock against other processes of this machine; its folder is made where it is not there.
+
+    Raises: StorageError where the file cannot be opened.
+    """
+    with storage_errors(f"lock {path}"):
+        make_directory(path.parent)
+        fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o640)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -54,10 +54,11 @@ def _claims(lake: Lake, source: str, dates: Dates) -> Iterator[Fault]:
             yield Fault(
                 "claim", manifest, "claimed, and never landed", "land it", partial(_land, lake, source, name.date)
             )
-    known = {name.id for name in waiting(lake, source)}
-    for file in matching(paths.processing_dir, "*/*"):
+    files = matching(paths.processing_dir, "*/*")  # before what waits: one that lands in between is gone from here
+    known = _waiting_ids(lake, source)
+    for file in files:
         name = _name(file)
-        if name is None or (name.id not in known and dates.has(name.date)):
+        if (name is None or (name.id not in known and dates.has(name.date))) and _is_still_there(file):
             yield _stray(lake, paths, file, name)
 
 
@@ -65,14 +66,15 @@ def _stray(lake: Lake, paths: Segments, file: LakePath, name: SegmentName | None
     """A file in `processing` without a claim."""
     target = paths.archive_dir / file.parent.name / f"date={name.date}" / file.name if name else None
     if name and target and paths.archive_manifest(name.date, name.id).is_file() and not target.is_file():
-        return Fault(
-            "claim", file, "its segment has landed without it", "put it with its segment", partial(move, file, target)
-        )
+        remedy = partial(_at_rest, lake, paths.source, file, partial(move, file, target))
+        return Fault("claim", file, "its segment has landed without it", "put it with its segment", remedy)
     if target and target.is_file() and _same(lake, file, target):
-        return Fault("claim", file, "a copy of what has landed", "move it aside", partial(set_aside, lake, file))
-    aside = paths.quarantine_dir / file.parent.name / file.name
+        remedy = partial(_at_rest, lake, paths.source, file, partial(set_aside, lake, file))
+        return Fault("claim", file, "a copy of what has landed", "move it aside", remedy)
     reason = "found in processing, of no segment"
-    return Fault("claim", file, reason, "put it in quarantine", partial(quarantine, file, aside, reason))
+    aside = partial(quarantine, file, paths.quarantine_dir / file.parent.name / file.name, reason)
+    remedy = partial(_at_rest, lake, paths.source, file, aside)
+    return Fault("claim", file, reason, "put it in quarantine", remedy)
 
 
 def _archived(lake: Lake, source: str, dates: Dates) -> Iterator[Fault]:
@@ -92,7 +94,7 @@ def _archived(lake: Lake, source: str, dates: Dates) -> Iterator[Fault]:
             if name is None:
                 continue
             if name.date != date:
-                yield _misplaced(lake, file, file.parent.parent / f"date={name.date}" / file.name)
+                yield _misplaced(lake, source, file, file.parent.parent / f"date={name.date}" / file.name)
             else:
                 found[name][channel] = file
     for name, files in sorted(found.items(), key=lambda item: item[0].id):
@@ -104,12 +106,14 @@ def _archived(lake: Lake, source: str, dates: Dates) -> Iterator[Fault]:
         yield from _lacking(archive, paths, date)
 
 
-def _misplaced(lake: Lake, file: LakePath, target: LakePath) -> Fault:
+def _misplaced(lake: Lake, source: str, file: LakePath, target: LakePath) -> Fault:
     """A file under another date than its own."""
     problem = f"it belongs under {target.parent.name}"
     if not target.is_file():
-        return Fault("misplaced", file, problem, "move it there", partial(move, file, target))
-    return Fault("misplaced", file, f"{problem}, where one stands", "move it aside", partial(set_aside, lake, file))
+        remedy = partial(_at_rest, lake, source, file, partial(move, file, target))
+        return Fault("misplaced", file, problem, "move it there", remedy)
+    remedy = partial(_at_rest, lake, source, file, partial(set_aside, lake, file))
+    return Fault("misplaced", file, f"{problem}, where one stands", "move it aside", remedy)
 
 
 def _lacking(archive: Archive, paths: Segments, date: str) -> Iterator[Fault]:
@@ -147,6 +151,8 @@ def _write_manifest(lake: Lake, paths: Segments, name: SegmentName, files: dict[
         gaps=entries[Channel.GAPS].rows if Channel.GAPS in entries else 0,
     )
     with locked(lake, landing_lock(paths.source)):
+        if paths.archive_manifest(name.date, name.id).is_file():  # a landing was just about to put it there
+            return
         mark(lake, paths.source, name.date)  # and again below: a death, or a run, may come between
         write_manifest(paths.archive_manifest(name.date, name.id), manifest)
         mark(lake, paths.source, name.date)
@@ -170,6 +176,19 @@ def _entry(channel: str, file: LakePath, near: Path) -> ChannelEntry:
     return ChannelEntry(
         file=file.name, rows=len(times), bytes=near.stat().st_size, sha256=checksum_file(near), instruments=instruments
     )
+
+
+def _at_rest(lake: Lake, source: str, file: LakePath, change: Callable[[], None]) -> None:
+    """Make a change to a file where it still stands and no landing has taken its segment up since."""
+    name = _name(file)
+    with locked(lake, landing_lock(source)):
+        if _is_still_there(file) and (name is None or name.id not in _waiting_ids(lake, source)):
+            change()
+
+
+def _is_still_there(file: LakePath) -> bool:
+    """Asked anew: one of a bucket that was listed is taken to be there."""
+    return file.with_name(file.name).is_file()
 
 
 def _land(lake: Lake, source: str, date: str) -> None:

@@ -133,3 +133,12 @@ def test_without_postgres_there_is_no_lock(lake, postgres):
 
 def test_its_password_is_not_shown(tmp_path):
     assert "hidden" not in repr(Lake(tmp_path, locks="postgresql://me:hidden@host/db"))
+
+
+def test_a_file_that_cannot_be_opened_is_one_clear_error(tmp_path):
+    (tmp_path / ".work").touch()
+    with (
+        pytest.raises(StorageError, match=r"cannot lock .*: File exists"),
+        locked(Lake(tmp_path), "any"),
+    ):
+        raise AssertionError("held without a lock")

@@ -153,6 +153,35 @@ def test_a_manifest_written_anew_tells_what_the_files_hold(lake):
     assert rows.num_rows == before.channels["trades"].instruments[BTC.instrument.key].rows
 
 
+def test_a_manifest_that_a_landing_was_about_to_write_stays_as_it_is(lake):
+    """Seen between the files of a landing segment and its manifest, it would be written anew with less in it."""
+    manifest = lake.segments("ccxt").archive_manifest(DAY, segments(lake)[0].id)
+    whole = manifest.read_bytes()
+    manifest_lost(lake)
+    (fault,) = faults(lake, CONFIG, Dates())
+    write(manifest, whole)
+    assert mend(fault) is None
+    assert manifest.read_bytes() == whole
+
+
+def test_a_file_whose_segment_a_landing_has_taken_up_since_is_left_to_it(lake, tmp_path):
+    (manifest,) = seal(tmp_path / "new", records(5, seconds=5, instruments=TWO), collector="c2")
+    deliver(tmp_path / "new", lake, [manifest])
+    paths = lake.segments("ccxt")
+    files = {c: e for c, e in manifest.channels.items() if e.file}
+    for channel in files:
+        move(paths.ready_file(channel, manifest.id), paths.processing_file(channel, manifest.id))
+    held = tmp_path / "held"
+    held.write_bytes(paths.ready_manifest(manifest.id).read_bytes())
+    paths.ready_manifest(manifest.id).unlink()
+    found = list(faults(lake, CONFIG, Dates()))
+    assert {fault.problem for fault in found} == {"found in processing, of no segment"}
+    write(paths.processing_manifest(manifest.id), held.read_bytes())
+    assert [mend(fault) for fault in found] == [None] * len(files)
+    assert not files_below(lake, "raw/quarantine")
+    assert [m.id for m in land(lake, "ccxt").manifests] == [manifest.id]
+
+
 def test_what_is_lost_for_good_is_said_and_left(lake):
     paths, name = lake.segments("ccxt"), segments(lake)[0]
     paths.archive_file("trades", DAY, name.id).unlink()
