@@ -54,12 +54,12 @@ def command(
 ) -> None:
     """Compute silver and gold again, old data staying readable until the new replaces it."""
     from fluxforge_assets.lake.backfill import plan
-    from fluxforge_assets.lake.paths import open_lake
+    from fluxforge_assets.lake.paths import existing_lake
 
     if is_stale == is_all:
         raise FluxForgeError("say what to compute again", "give --stale or --all, and not both")
     config = load_config(config_file)
-    lake = open_lake(config)
+    lake = existing_lake(config)
     selection = select(first, last, instruments, known_instruments(lake, config))
     instance = open_instance()
     datasets = check_assets(assets)

@@ -51,7 +51,7 @@ def command(
     The merged files are read back and compared before the old ones go. Exit code 1 where a place stays as it was.
     """
     from fluxforge_assets.lake.compaction import compact, last_closed_date, waiting
-    from fluxforge_assets.lake.paths import open_lake
+    from fluxforge_assets.lake.paths import existing_lake
 
     loaded = load_config(config)
     now_us = time.time_ns() // 1000
@@ -62,7 +62,7 @@ def command(
             f"{chosen.first} is not closed yet: a day is compacted {loaded.compaction.min_age_hours:g} h after its end",
             f"name a date up to {closed}",
         )
-    lake = open_lake(loaded)
+    lake = existing_lake(loaded)
     _check_partition(lake, partition, chosen)
     if dry_run:
         _show_due(waiting(lake, loaded.compaction, chosen, now_us=now_us), is_json=is_json)

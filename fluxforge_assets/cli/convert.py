@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fluxforge_assets.cli.selection import select
 from fluxforge_collector.cli.sizes import readable
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError
@@ -35,12 +36,11 @@ def command(
     beside a collector and Dagster. Exit code 1 where a segment stays as it was.
     """
     from fluxforge_assets.lake.conversion import convert, legacy_segments
-    from fluxforge_assets.lake.paths import day_start_us, open_lake
+    from fluxforge_assets.lake.paths import existing_lake
 
-    for date in filter(None, (first, last)):
-        day_start_us(date)
+    dates = select(first, last, (), ())
     loaded = load_config(config)
-    lake = open_lake(loaded)
+    lake = existing_lake(loaded)
     sources = lake.sources()
     if source is not None and source not in sources:
         raise FluxForgeError(f"there is no source {source!r} in {lake.root}", f"known: {', '.join(sources) or 'none'}")
@@ -48,7 +48,7 @@ def command(
         one
         for each in ([source] if source else sources)
         for one in legacy_segments(lake, each)
-        if (first or "") <= one.name.date and (last is None or one.name.date <= last)
+        if dates.has_date(one.name.date)
     ]
     if not segments:
         if not is_json:

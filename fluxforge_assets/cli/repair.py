@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from fluxforge_assets.cli.selection import select
 from fluxforge_collector.config.load import load_config
 
 
@@ -24,15 +25,14 @@ def command(*, is_applied: bool, first: str | None, last: str | None, is_json: b
     columns name another partition, replacements that were broken off. Nothing is destroyed: what must go is moved to
     .work/aside. Exit code 1 while something is wrong.
     """
-    from fluxforge_assets.lake.paths import day_start_us, open_lake
+    from fluxforge_assets.lake.paths import existing_lake
     from fluxforge_assets.lake.repair import Dates, faults, mend
 
-    for date in filter(None, (first, last)):
-        day_start_us(date)
+    dates = select(first, last, (), ())
     loaded = load_config(config)
-    lake = open_lake(loaded)
+    lake = existing_lake(loaded)
     found = mended = 0
-    for fault in list(faults(lake, loaded, Dates(first, last))):
+    for fault in list(faults(lake, loaded, Dates(dates.first, dates.last))):
         found += 1
         why = mend(fault) if is_applied else None
         is_mended = is_applied and why is None

@@ -26,7 +26,7 @@ def command(*, is_applied: bool, is_json: bool, config: Path | None) -> None:
     Rules: keep_raw_days, keep_silver_days, keep_gold_days, keep_frames_days; without one, everything is kept. Bronze
     goes only where its silver is stored; manifests and gap ledgers always stay.
     """
-    from fluxforge_assets.lake.paths import open_lake
+    from fluxforge_assets.lake.paths import existing_lake
     from fluxforge_assets.lake.retention import Expired, delete, expired
     from fluxforge_collector.config.model import Retention
 
@@ -36,7 +36,7 @@ def command(*, is_applied: bool, is_json: bool, config: Path | None) -> None:
             names = ", ".join(name for name in Retention.model_fields if name != "keep_run_days")
             click.echo(f"no rule is set: everything is kept (retention: {names})")
         return
-    lake = open_lake(loaded)
+    lake = existing_lake(loaded)
     places, files, size = 0, 0, 0
     for one in expired(lake, loaded.retention, now_us=time.time_ns() // 1000):
         click.echo(json.dumps(_said(one, is_applied=is_applied)) if is_json else _line(one))

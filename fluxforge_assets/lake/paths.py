@@ -126,5 +126,13 @@ def open_lake(config: Config) -> Lake:
     return Lake(root, None if isinstance(root, Path) else config.root, locks)
 
 
+def existing_lake(config: Config) -> Lake:
+    """As `open_lake`, for whoever finds nothing wrong and nothing to do where nothing is. Raises: ConfigError there."""
+    lake = open_lake(config)
+    if not lake.root.is_dir():
+        raise ConfigError(f"there is no lake at {lake.root}", "check lake.root; the collector makes it")
+    return lake
+
+
 def _entries(directory: LakePath) -> list[LakePath]:
     return list(directory.iterdir()) if directory.is_dir() else []

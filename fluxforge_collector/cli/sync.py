@@ -91,14 +91,15 @@ def _run(
     is_dry: bool,
     is_json: bool,
 ) -> None:
-    from fluxforge_collector.storage.bucket import open_store
+    from fluxforge_collector.storage.bucket import open_path, open_store
     from fluxforge_collector.transfer.plan import Filter
     from fluxforge_collector.transfer.sync import sync
 
     if source.rstrip("/") == destination.rstrip("/"):
         raise ConfigError(f"{source} is both source and destination", "name two places")
-    if not source.startswith("s3:") and not Path(source).expanduser().is_dir():
-        raise ConfigError(f"there is no directory {source}", "check --source-path")
+    if not open_path(source, config.storage).is_dir():
+        what = "nothing below" if source.startswith("s3:") else "no directory"
+        raise ConfigError(f"there is {what} {source}", "check --source-path")
     wanted = Filter(include or config.sync.include, exclude or config.sync.exclude)
     with _progress(is_shown=not is_json and sys.stderr.isatty()) as (on_start, on_done):
         done = sync(

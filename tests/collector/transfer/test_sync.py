@@ -176,3 +176,14 @@ def test_the_command_line_says_what_is_wrong_in_a_line(tmp_path, capsys, monkeyp
         error = capsys.readouterr().err
         assert said in error
         assert error.count("\n") == 1
+
+
+def test_a_bucket_s_folder_where_nothing_is_is_no_lake_in_step(s3_server, s3_store, tmp_path, capsys, monkeypatch):
+    for name, value in environment(s3_server).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main(["sync", "download", "--source-path", f"{s3_store}/typo", "--dest-path", str(tmp_path / "copy")])
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert f"there is nothing below {s3_store}/typo — check --source-path" in said.err
+    assert not (tmp_path / "copy").exists()
