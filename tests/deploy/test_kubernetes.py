@@ -110,6 +110,11 @@ def test_two_slots_stay_free_for_real_time_and_the_gold_refresh(values):
     assert (backfill["key"], backfill["limit"]) == ("dagster/backfill", runs["maxConcurrentRuns"] - 2)
 
 
+def test_only_a_run_whose_pod_was_lost_is_run_again(values):
+    """One that failed by itself is left to the sensor, which waits longer each time."""
+    assert values["dagsterDaemon"]["runRetries"]["retryOnAssetOrOpFailure"] is False
+
+
 def test_nothing_is_secret_or_exposed_in_the_values(values):
     assert values["ingress"]["enabled"] is False
     assert values["generatePostgresqlPasswordSecret"] is False
