@@ -7,6 +7,7 @@ bucket a few segments are claimed at a time, for most of it is waiting for answe
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import time
@@ -125,6 +126,10 @@ def _land_one(lake: Lake, paths: Segments, name: SegmentName, taken: Taken, done
     except FluxForgeError as error:
         if isinstance(error, StorageError) and not isinstance(error, DamagedError):
             raise
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno not in {None, errno.ENOENT}:
+            # the disk refused, or a limit of the process: the next time it may not
+            _fail(lake, paths, name, done, max_tries, str(error))
+            return
         _quarantine_segment(paths, name, str(error))
         done.quarantined[name.id] = str(error)
         return

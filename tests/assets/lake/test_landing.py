@@ -1,5 +1,6 @@
 """A bad segment goes to quarantine with its reason; the rest lands. A landing that dies is resumed by the next."""
 
+import errno
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.inspection import check_instrument, inspect_segment
 from fluxforge_assets.lake.landing import ORPHAN_SECONDS, land, waiting
 from fluxforge_assets.lake.marks import marks
-from fluxforge_collector.errors import FluxForgeError, StorageError
+from fluxforge_collector.errors import FluxForgeError, ManifestError, StorageError
 from fluxforge_collector.instruments import Instrument
 from fluxforge_collector.segments.manifest import checksum_file
 
@@ -259,20 +260,31 @@ def test_symbols_made_to_leave_a_directory_are_refused(symbol):
         check_instrument(Instrument("binanceus", symbol).key)
 
 
-def test_a_segment_that_fails_unexpectedly_is_tried_again_then_quarantined_and_the_rest_lands(tmp_path, lake):
+def of_ours():
+    raise ZeroDivisionError("a defect of ours")
+
+
+def of_the_disk():
+    raise ManifestError("cannot read it", "look") from OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize(
+    ("fails", "said"), [(of_ours, "ZeroDivisionError: a defect of ours"), (of_the_disk, "cannot read it — look")]
+)
+def test_a_segment_that_fails_unexpectedly_is_tried_again_then_quarantined_and_the_rest_lands(lake, fails, said):
     """Whatever is wrong with it is no reason to keep back the others; what it failed of is told with it."""
     manifests = seal(lake.root, records(5, seconds=30))
     bad = manifests[0].id
 
     def inspect(manifest, directory):
         if manifest.id == bad:
-            raise ZeroDivisionError("a defect of ours")
+            fails()
         inspect_segment(manifest, directory)
 
     rounds = [land(lake, "ccxt", max_tries=3, inspect=inspect) for _ in range(4)]
     assert [m.id for m in rounds[0].manifests] == [m.id for m in manifests[1:]]
     assert [list(r.failed) for r in rounds] == [[bad], [bad], [], []]
-    assert [r.quarantined for r in rounds] == [{}, {}, {bad: "ZeroDivisionError: a defect of ours (3 tries)"}, {}]
+    assert [r.quarantined for r in rounds] == [{}, {}, {bad: f"{said} (3 tries)"}, {}]
     assert waiting(lake, "ccxt") == []
 
 
