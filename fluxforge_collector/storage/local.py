@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from fluxforge_collector.durable import FILE_MODE, make_directory, storage_errors, sync_directory, sync_file, write_all
@@ -103,8 +104,17 @@ class LocalStore:
         """The objects whose keys begin with `prefix`, sorted; half-written ones are none."""
         base = self.path(prefix.rpartition("/")[0]) if "/" in prefix else self.root
         with storage_errors(f"list {base}"):
-            entries = [self._entry(path) for path in base.rglob("*") if not is_temporary(path.name) and path.is_file()]
-        yield from sorted(entry for entry in entries if entry.key.startswith(prefix))
+            entries = sorted(entry for entry in self._below(base) if entry.key.startswith(prefix))
+        yield from entries
+
+    def _below(self, base: Path) -> Iterator[Entry]:
+        """The files below a directory, whatever comes and goes there meanwhile."""
+        for folder, _, names in os.walk(base, onerror=_raise_unless_gone):
+            for name in names:
+                path = Path(folder, name)
+                with suppress(FileNotFoundError):
+                    if not is_temporary(name) and path.is_file():
+                        yield self._entry(path)
 
     def _entry(self, path: Path) -> Entry:
         stat = path.stat()
@@ -132,6 +142,11 @@ class LocalStore:
         path = self._existing(key)
         with storage_errors(f"read {path}"):
             return sha256_of(path)
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def sha256_of(file: Path) -> str:

@@ -11,9 +11,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fluxforge_collector.durable import storage_errors
 from fluxforge_collector.errors import MissingError, StorageError
 from fluxforge_collector.storage import Entry, Store
 from fluxforge_collector.storage.local import LocalStore
@@ -137,19 +139,30 @@ def _is_same(source: Store, destination: Store, one: Entry, other: Entry) -> boo
 
 
 def _md5(store: Store, entry: Entry) -> str | None:
-    if entry.md5 is None and isinstance(store, LocalStore):
-        with store.path(entry.key).open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    return entry.md5
+    if entry.md5 is not None or not isinstance(store, LocalStore):
+        return entry.md5
+    path = store.path(entry.key)
+    with _still_there(path), storage_errors(f"read {path}"), path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+@contextmanager
+def _still_there(file: Path) -> Iterator[None]:
+    """Raises: MissingError where what failed is that the file has moved on."""
+    try:
+        yield
+    except StorageError as error:
+        if file.is_file():
+            raise
+        raise MissingError(f"{file} is not there any more", "") from error
 
 
 def _copy(source: Store, destination: Store, key: str) -> None:
     """Copy an object; both sides compare what they write or read with its checksum."""
     if isinstance(source, LocalStore):
         file = source.path(key)
-        if not file.is_file():
-            raise MissingError(f"{file} is not there any more", "")
-        destination.send(file, key)
+        with _still_there(file):
+            destination.send(file, key)
     elif isinstance(destination, LocalStore):
         source.fetch(key, destination.path(key))
     else:

@@ -1,6 +1,8 @@
 """What a directory promises beyond what any store does."""
 
+import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -24,6 +26,27 @@ def test_half_written_files_are_no_objects(store):
     assert [entry.key for entry in store.list()] == ["a/k"]
     with pytest.raises(StorageError, match="is no key"):
         store.get("a/.0123.tmp")
+
+
+def test_a_listing_bears_what_comes_and_goes_meanwhile(store):
+    """Runs build partitions in folders that are gone a moment later."""
+    store.put("stays", b"x")
+    is_over = threading.Event()
+
+    def build():
+        while not is_over.is_set():
+            (folder := store.root / "build" / "deep").mkdir(parents=True)
+            (folder / "part").touch()
+            shutil.rmtree(store.root / "build")
+
+    with ThreadPoolExecutor(1) as pool:
+        building = pool.submit(build)
+        try:
+            listings = [[entry.key for entry in store.list()] for _ in range(300)]
+        finally:
+            is_over.set()
+        building.result()
+    assert all("stays" in keys for keys in listings)
 
 
 def test_of_many_at_once_one_is_the_first(store):

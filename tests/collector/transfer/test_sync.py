@@ -82,6 +82,24 @@ def test_a_manifest_does_not_go_without_its_files(local_store, tmp_path):
     assert content(there) == content(local_store)
 
 
+@pytest.mark.parametrize("is_known", [True, False], ids=["compared", "copied"])
+def test_a_file_that_goes_between_its_listing_and_its_turn_is_passed_over(local_store, tmp_path, is_known):
+    """A backfill replaces parts while their lake is copied; the next copy has what came in their place."""
+
+    class Moving(LocalStore):
+        def list(self, prefix=""):
+            listed = [*super().list(prefix)]
+            self.path(listed[0].key).unlink()
+            yield from listed
+
+    fill(local_store, files=1)
+    there = LocalStore(tmp_path / "there")
+    if is_known:
+        sync(local_store, there, wanted=ALL)
+    done = sync(Moving(local_store.root), there, wanted=ALL)
+    assert (done.gone, done.failed) == (1, {})
+
+
 def test_a_broken_way_ends_it_early(local_store, tmp_path):
     for number in range(2 * MOST_FAILURES):
         local_store.put(f"raw/quarantine/ccxt/{number}", b"x")
