@@ -61,7 +61,9 @@ class Archive:
         """A segment's manifest. Raises: ManifestError where it cannot be read."""
         if name.id not in self._manifests:
             path = self._listed.get(name.id) or self.paths.archive_manifest(name.date, name.id)
-            self._manifests[name.id] = read_manifest(nearby(path, self._work))
+            near = nearby(path, self._work)
+            # another process may have made room in the cache just now
+            self._manifests[name.id] = read_manifest(near if near.exists() else path)
         return self._manifests[name.id]
 
     def files(self, channel: str, date: str) -> DayFiles:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import shutil
 from collections.abc import Iterator
 from functools import total_ordering
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from fluxforge_collector.config.model import Storage
     from fluxforge_collector.storage.s3 import S3Store
 
+CACHED_FOLDERS = 40
+"""Days whose manifests are kept on the disk: compaction looks back on a month every night."""
 _WILD = re.compile(r"[*?\[]")
 _REFUSED = ("AWS Error ", "object-store error: ")
 _ROOT = re.compile(r"s3://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])(?:/(.*))?")
@@ -207,14 +210,24 @@ def on_disk(path: LakePath, folder: Path) -> Path:
 def nearby(path: LakePath, work: Path) -> LakePath:
     """A small object as listed, kept on the disk from the first time on: a day has a manifest a minute.
 
-    A copy bears its object's MD5: one of other bytes is fetched anew. All of `cache` may be deleted at any time.
+    A copy bears its object's MD5: one of other bytes is fetched anew. All of `cache` may be deleted at any time; the
+    folders last added to stay.
     """
     if isinstance(path, Path) or path.md5 is None:
         return path
     near = work / "cache" / path.parent.name / f"{path.name}.{path.md5}"
     if not near.exists():
+        if not near.parent.exists():
+            _make_room(near.parent.parent)
         path.store.fetch(path.key, near)
     return near
+
+
+def _make_room(cache: Path) -> None:
+    """Delete the folders that were added to longest ago, for another one."""
+    folders = sorted(cache.glob("*/"), key=lambda folder: folder.stat().st_mtime)
+    for folder in folders[: max(0, len(folders) - CACHED_FOLDERS + 1)]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_path(root: str, settings: Storage) -> LakePath:

@@ -1,0 +1,20 @@
+"""Copies of small objects on the disk: taken anew where the object changed, and never more than so many."""
+
+from support.lakes import bucket_lake
+
+from fluxforge_collector.storage.bucket import CACHED_FOLDERS, matching, nearby
+
+
+def test_a_copy_is_kept_while_the_object_is_the_same_and_old_ones_make_room(s3_server, tmp_path):
+    root = bucket_lake(s3_server, tmp_path).root
+    days = [f"date={day:02}" for day in range(CACHED_FOLDERS + 2)]
+    for day in days:
+        (root / day / "segment.json").write_bytes(day.encode())
+        (listed,) = matching(root / day, "*")
+        near = nearby(listed, tmp_path)
+        assert near.read_bytes() == day.encode()
+        assert nearby(listed, tmp_path) == near
+    assert {folder.name for folder in (tmp_path / "cache").iterdir()} == set(days[2:])
+    (root / days[-1] / "segment.json").write_bytes(b"another")
+    (listed,) = matching(root / days[-1], "*")
+    assert nearby(listed, tmp_path).read_bytes() == b"another"
