@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import ConfigError
@@ -40,7 +41,7 @@ def load_with_origins(path: Path | None = None, environment: Mapping[str, str] =
     origins = {key: str(file) for key, _ in flatten(values)}
     for variable in sorted(v for v in environment if v.startswith(PREFIX)):
         keys = variable.removeprefix(PREFIX).lower().removesuffix(FILE_SUFFIX).split("__")
-        _set(values, keys, _value(environment[variable], variable), variable)
+        _set(values, keys, _value(environment[variable], variable, keys[-1]), variable)
         dotted = ".".join(keys)
         origins = {k: v for k, v in origins.items() if not k.startswith(f"{dotted}.")} | {dotted: f"${variable}"}
     try:
@@ -138,10 +139,10 @@ def _set(values: dict[str, Any], keys: list[str], value: Any, variable: str) -> 
     values[keys[-1]] = value
 
 
-def _value(text: str, variable: str) -> Any:
-    """What a variable says: a value written as YAML, or the text of the file that a `…_FILE` names."""
+def _value(text: str, variable: str, name: str) -> Any:
+    """What a variable says: a value written as YAML, a secret as it is, or the text of a file that a `…_FILE` names."""
     if not variable.lower().endswith(FILE_SUFFIX):
-        return _parse(text, variable)
+        return (text or None) if name in _secrets(Config) else _parse(text, variable)
     try:
         return Path(text).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -154,4 +155,24 @@ def _parse(text: str, variable: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(f"${variable} is not valid YAML: {text!r}", "quote the value") from None
+        raise ConfigError(f"${variable} is not valid YAML", "quote the value") from None
+
+
+@cache
+def _secrets(model: type[BaseModel]) -> frozenset[str]:
+    """Names of the fields of a section, and of those below it, that hold secrets."""
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        for kind in _kinds(field.annotation):
+            if kind is SecretStr:
+                found.add(name)
+            elif isinstance(kind, type) and issubclass(kind, BaseModel):
+                found |= _secrets(kind)
+    return frozenset(found)
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """An annotation and what it is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _kinds(part)

@@ -123,6 +123,28 @@ def test_a_secret_can_stand_in_a_file_that_a_variable_names(tmp_path):
         load_config(None, {"FLUXFORGE__STORAGE__SECRET_KEY_FILE": str(tmp_path / "nowhere")})
 
 
+@pytest.mark.parametrize("secret", ["*a", "%a", "@a", "a: b", "12345", "#a", "a #b", "null", "a\nb", '"a"'])
+def test_a_secret_in_the_environment_is_taken_as_it_is(write, secret):
+    """Read as YAML it would be cut off, be a number, or stand in an error for all to read."""
+    path = write("exchanges: {okx: {symbols: [BTC/USDT]}}\ncoinbase: {symbols: [BTC/USD], credentials: {key_name: k}}")
+    named = ("STORAGE__ACCESS_KEY", "STORAGE__SECRET_KEY", "COINBASE__CREDENTIALS__PRIVATE_KEY")
+    variables = {f"FLUXFORGE__{name}": secret for name in (*named, "EXCHANGES__OKX__CREDENTIALS__API_KEY")}
+    config = load_config(path, variables)
+    for found in (config.storage.secret_key, config.coinbase.credentials.private_key):
+        assert found.get_secret_value() == secret
+    assert config.exchanges["okx"].credentials.api_key.get_secret_value() == secret
+
+
+def test_an_empty_secret_is_none():
+    assert load_config(None, {"FLUXFORGE__STORAGE__SESSION_TOKEN": ""}).storage.session_token is None
+
+
+def test_what_is_no_yaml_is_not_shown_in_the_error():
+    with pytest.raises(ConfigError, match=r"\$FLUXFORGE__STORAGE is not valid YAML — quote the value") as caught:
+        load_config(None, {"FLUXFORGE__STORAGE": "{secret_key: hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_mistake_in_the_environment_names_the_variable():
     with pytest.raises(ConfigError, match=r"FLUXFORGE__INGESTION__BATCH_SISE.*did you mean 'batch_size'"):
         load_config(None, {"FLUXFORGE__INGESTION__BATCH_SISE": "7"})
