@@ -67,12 +67,15 @@ class S3Store:
         keys = {"aws_access_key_id": frozen.access_key, "aws_secret_access_key": frozen.secret_key}
         return keys | ({"aws_session_token": frozen.token} if frozen.token else {})
 
-    def scan_options(self) -> dict[str, str]:
+    def scan_options(self) -> dict[str, Any]:
         """How polars reaches the bucket."""
-        options = self.keys() | {"aws_region": region_of(self.settings), "aws_allow_http": "true"}
+        options: dict[str, Any] = {"aws_region": region_of(self.settings), "aws_allow_http": "true", **self.keys()}
+        options["max_retries"] = self.settings.attempts - 1
+        scheme, _, host = (self.settings.endpoint or "").partition("://")
         if self.settings.path_style is False:
             options["aws_virtual_hosted_style_request"] = "true"
-        return options | ({"aws_endpoint_url": self.settings.endpoint} if self.settings.endpoint else {})
+            host = f"{self.bucket}.{host}"  # polars puts it before nobody's name but Amazon's
+        return options | ({"aws_endpoint_url": f"{scheme}://{host}"} if scheme else {})
 
     @cached_property
     def _files(self) -> dict[tuple[str, ...], pyarrow.fs.S3FileSystem]:
@@ -91,6 +94,8 @@ class S3Store:
                 region=region_of(settings),
                 connect_timeout=settings.connect_timeout_seconds,
                 request_timeout=settings.read_timeout_seconds,
+                force_virtual_addressing=settings.path_style is False,
+                retry_strategy=pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=settings.attempts),
                 **({"endpoint_override": host, "scheme": scheme} if host else {}),
             )
         return self._files[known].open_input_file(f"{self.bucket}/{self._full(key)}")

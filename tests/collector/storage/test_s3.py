@@ -1,14 +1,19 @@
 """What only a bucket can get wrong: each refusal is one clear error, and what is damaged is never taken for good."""
 
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from support.fault_proxy import FaultProxy
 
+from fluxforge_collector.config.model import Storage
 from fluxforge_collector.errors import MissingError, StorageError
 from fluxforge_collector.storage.s3 import S3Store
+
+ATTEMPTS = 2
 
 
 @pytest.mark.parametrize(
@@ -44,6 +49,45 @@ def test_a_refusal_that_has_no_body_to_say_why_is_explained_all_the_same(s3_serv
                 touch()
     finally:
         proxy.stop()
+
+
+@pytest.mark.parametrize(
+    ("path_style", "wanted"), [(None, ("localhost", "/bucket/k")), (False, ("bucket.localhost", "/k"))]
+)
+def test_those_who_read_name_the_bucket_where_the_store_wants_it_and_try_as_often(path_style, wanted):
+    asked = []
+
+    class Empty(BaseHTTPRequestHandler):
+        """A store of nothing that is busy at first, and remembers what it was asked for."""
+
+        def do_HEAD(self):
+            asked.append((self.headers["Host"].partition(":")[0], self.path))
+            self.send_response(503 if len(asked) < ATTEMPTS else 404)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Empty) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        settings = Storage(
+            endpoint=f"http://localhost:{server.server_port}",
+            access_key="a",
+            secret_key="b",
+            path_style=path_style,
+            attempts=ATTEMPTS,
+        )
+        try:
+            with pytest.raises(FileNotFoundError):
+                S3Store(settings, "bucket").open_input("k")
+        finally:
+            server.shutdown()
+            serving.join()
+    assert asked == [wanted] * ATTEMPTS
+    options = S3Store(settings, "bucket").scan_options()
+    assert options["aws_endpoint_url"] == f"http://{wanted[0]}:{server.server_port}", "polars takes it as it is"
+    assert options["max_retries"] == ATTEMPTS - 1
 
 
 def test_a_missing_bucket_says_so(s3_server):
