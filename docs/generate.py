@@ -22,7 +22,8 @@ def config_page():
         lines += [f"## {name}", "", section.get("description", "").split("\n")[0], ""]
         lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
         for key, field in section.get("properties", {}).items():
-            default = json.dumps(field["default"]) if "default" in field else "required"
+            missing = "required" if key in section.get("required", ()) else "empty"
+            default = json.dumps(field["default"]) if "default" in field else missing
             shown = "the section's own" if default.startswith("{") else default
             lines.append(f"| `{key}` | {kind(field)} | `{shown}` | {field.get('description', '').replace('|', '/')} |")
         lines.append("")
