@@ -57,9 +57,11 @@ def sync(
 ) -> Synced:
     """Copy what differs; `deletes` removes parts the source has replaced. `is_dry` only compares.
 
-    Raises: StorageError where either store cannot be listed; files that fail are told of, and do not stop the rest.
+    Raises: StorageError where either store cannot be listed, or one lies in the other; files that fail are told of, and
+    do not stop the rest.
     """
     began = time.monotonic()
+    _check_apart(source, destination)
     there = {entry.key: entry for entry in destination.list()}
     todo = plan(source.list(), there, wanted)
     on_start(todo)
@@ -77,6 +79,13 @@ def sync(
             done.deleted += 1
     done.seconds = time.monotonic() - began
     return done
+
+
+def _check_apart(source: Store, destination: Store) -> None:
+    """Raises: StorageError where the next sync would copy the copy too, one folder deeper each time."""
+    one, other = (f"{store}/" for store in (source, destination))
+    if one.startswith(other) or other.startswith(one):
+        raise StorageError(f"{source} and {destination} lie one in the other", "name two places apart")
 
 
 def _carry(

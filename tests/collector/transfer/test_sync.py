@@ -100,6 +100,20 @@ def test_a_file_that_goes_between_its_listing_and_its_turn_is_passed_over(local_
     assert (done.gone, done.failed) == (1, {})
 
 
+@pytest.mark.parametrize("way", ["copy", "."])
+def test_a_copy_inside_its_lake_is_refused(local_store, way):
+    """Each sync would copy the copy of before."""
+    fill(local_store, files=1)
+    before = content(local_store)
+    inside = LocalStore(local_store.root / way)
+    for source, destination in ((local_store, inside), (inside, local_store)):
+        with pytest.raises(StorageError, match="lie one in the other — name two places apart"):
+            sync(source, destination, wanted=ALL)
+    beside = LocalStore(local_store.root.with_name(f"{local_store.root.name}-copy"))
+    assert sync(local_store, beside, wanted=ALL).copied == 3
+    assert content(local_store) == before
+
+
 def test_a_broken_way_ends_it_early(local_store, tmp_path):
     for number in range(2 * MOST_FAILURES):
         local_store.put(f"raw/quarantine/ccxt/{number}", b"x")
