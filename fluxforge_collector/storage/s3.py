@@ -12,11 +12,9 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import pyarrow.fs
 from botocore.exceptions import ClientError
 
 from fluxforge_collector.config.model import Storage
@@ -24,8 +22,9 @@ from fluxforge_collector.durable import FILE_MODE, make_directory, storage_error
 from fluxforge_collector.errors import DamagedError, MissingError, StorageError
 from fluxforge_collector.storage import Entry
 from fluxforge_collector.storage.local import sha256_of
-from fluxforge_collector.storage.s3_client import client_of, region_of, session_of
+from fluxforge_collector.storage.s3_client import client_of
 from fluxforge_collector.storage.s3_errors import is_missing, s3_errors
+from fluxforge_collector.storage.s3_reading import file_system, scan_options
 
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 _SHA256 = "sha256"
@@ -57,48 +56,13 @@ class S3Store:
         with s3_errors(f"reach {self}"):
             return client_of(self.settings)
 
-    def keys(self) -> dict[str, str]:
-        """The keys that hold now, by the names polars and object_store know. Raises: StorageError without any."""
-        with s3_errors(f"use the keys of {self}"):
-            found = session_of(self.settings).get_credentials()
-            if found is None:
-                raise StorageError(f"there are no keys for {self}", "set storage.access_key or the environment's keys")
-            frozen = found.get_frozen_credentials()
-        keys = {"aws_access_key_id": frozen.access_key, "aws_secret_access_key": frozen.secret_key}
-        return keys | ({"aws_session_token": frozen.token} if frozen.token else {})
-
     def scan_options(self) -> dict[str, Any]:
         """How polars reaches the bucket."""
-        options: dict[str, Any] = {"aws_region": region_of(self.settings), "aws_allow_http": "true", **self.keys()}
-        options["max_retries"] = self.settings.attempts - 1
-        scheme, _, host = (self.settings.endpoint or "").partition("://")
-        if self.settings.path_style is False:
-            options["aws_virtual_hosted_style_request"] = "true"
-            host = f"{self.bucket}.{host}"  # polars puts it before nobody's name but Amazon's
-        return options | ({"aws_endpoint_url": f"{scheme}://{host}"} if scheme else {})
-
-    @cached_property
-    def _files(self) -> dict[tuple[str, ...], pyarrow.fs.S3FileSystem]:
-        return {}
+        return scan_options(self.settings, self.bucket)
 
     def open_input(self, key: str) -> Any:
         """An object to be read here and there: what is asked for is fetched, no more. Raises: OSError."""
-        keys, settings = self.keys(), self.settings
-        known = tuple(keys.values())
-        if known not in self._files:
-            scheme, _, host = (settings.endpoint or "").partition("://")
-            self._files[known] = pyarrow.fs.S3FileSystem(
-                access_key=keys["aws_access_key_id"],
-                secret_key=keys["aws_secret_access_key"],
-                session_token=keys.get("aws_session_token"),
-                region=region_of(settings),
-                connect_timeout=settings.connect_timeout_seconds,
-                request_timeout=settings.read_timeout_seconds,
-                force_virtual_addressing=settings.path_style is False,
-                retry_strategy=pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=settings.attempts),
-                **({"endpoint_override": host, "scheme": scheme} if host else {}),
-            )
-        return self._files[known].open_input_file(f"{self.bucket}/{self._full(key)}")
+        return file_system(self.settings, self.bucket).open_input_file(f"{self.bucket}/{self._full(key)}")
 
     def _full(self, key: str) -> str:
         """The key within the bucket. Raises: StorageError where it is no plain relative path."""
