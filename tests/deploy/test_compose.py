@@ -40,6 +40,16 @@ def test_every_service_is_bounded_and_comes_back(compose):
         assert tag not in {"", "latest"}
 
 
+def test_what_is_ours_may_do_nothing_but_its_work(compose):
+    ours = {name: one for name, one in compose["services"].items() if one["image"].startswith("fluxforge-")}
+    assert set(ours) == {"collector", "code", "daemon", "webserver", "bucket"}
+    for service in ours.values():
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    assert ours["collector"]["read_only"]
+    assert ours["bucket"]["restart"] == "on-failure", "it ends once the bucket is made"
+
+
 def test_the_code_server_may_take_most_for_runs_are_its_children(compose):
     limits = {name: service.get("mem_limit") for name, service in compose["services"].items()}
     assert (limits["code"], limits["daemon"], limits["webserver"]) == ("4g", "1g", "1g")
