@@ -124,7 +124,10 @@ def summary(done: Synced, *, is_dry: bool) -> str:
     if done.deleted:
         lines.append(f"deleted {done.deleted} parts that the source has replaced")
     elif done.superseded:
-        lines.append(f"{done.superseded} parts there were replaced at the source: --delete removes them")
+        lines.append(
+            f"{done.superseded} parts there are not at the source, which has others of their partitions:"
+            " where it has replaced them, --delete removes them"
+        )
     lines += [f"failed: {key}: {why}" for key, why in sorted(done.failed.items())]
     if done.failed:
         lines.append("run it again: it goes on where it was")

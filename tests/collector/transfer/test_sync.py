@@ -139,7 +139,7 @@ def test_replaced_parts_go_only_when_asked_and_all_is_there(local_store, tmp_pat
 
 @pytest.mark.parametrize(("direction", "is_there"), [("upload", False), ("download", True)])
 def test_the_configuration_deletes_at_the_other_side_and_never_in_the_lake(
-    local_store, tmp_path, monkeypatch, direction, is_there
+    local_store, tmp_path, monkeypatch, capsys, direction, is_there
 ):
     """The lake has parts that its copy of last night has not, and they are no older for it."""
     fill(local_store, files=1)
@@ -148,6 +148,8 @@ def test_the_configuration_deletes_at_the_other_side_and_never_in_the_lake(
     monkeypatch.setenv("FLUXFORGE__SYNC__DELETE", "true")
     main(["sync", direction, "--source-path", str(local_store.root), "--dest-path", str(there.root)])
     assert (there.head(f"{FOLDER}/part-0-2-aaaaaaaaaaaa.parquet") is not None) is is_there
+    said = "1 parts there are not at the source" if is_there else "deleted 1 parts"
+    assert said in capsys.readouterr().out
 
 
 def environment(server):
