@@ -36,6 +36,8 @@ Take = Callable[[SegmentName], Manifest | None]
 Taken = Callable[[], Manifest | None]
 ORPHAN_SECONDS = 900.0
 """How long a sealed file may wait for its manifest: sealing a segment takes seconds."""
+SENT_ORPHAN_SECONDS = 7 * 86_400.0
+"""The same in a bucket: the network may go before the manifest is sent, and then every file is sent again."""
 
 
 @dataclass
@@ -242,7 +244,8 @@ def _foreign(path: LakePath, paths: Segments) -> str | None:
         age = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return None
-    return f"its manifest did not come within {ORPHAN_SECONDS:.0f} s" if age > ORPHAN_SECONDS else None
+    longest = ORPHAN_SECONDS if isinstance(path, Path) else SENT_ORPHAN_SECONDS
+    return f"its manifest did not come within {longest:.0f} s" if age > longest else None
 
 
 def _name(path: LakePath) -> SegmentName | None:

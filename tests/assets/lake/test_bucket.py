@@ -31,7 +31,7 @@ from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bronze_rows import rows_of
 from fluxforge_assets.lake.compaction import compact
 from fluxforge_assets.lake.datasets import SILVER_TRADES
-from fluxforge_assets.lake.landing import land, waiting
+from fluxforge_assets.lake.landing import ORPHAN_SECONDS, SENT_ORPHAN_SECONDS, land, waiting
 from fluxforge_assets.lake.parts import parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.places import Selection
@@ -42,8 +42,9 @@ from fluxforge_assets.lake.update import Failed, recipe_of, update
 from fluxforge_collector.config.model import Compaction
 from fluxforge_collector.errors import StorageError
 from fluxforge_collector.records import Channel
-from fluxforge_collector.storage.bucket import refusal
+from fluxforge_collector.storage.bucket import BucketPath, refusal
 from fluxforge_collector.storage.local import LocalStore
+from fluxforge_collector.storage.s3 import S3Store
 from fluxforge_collector.transfer.plan import Filter
 from fluxforge_collector.transfer.sync import sync
 
@@ -191,6 +192,31 @@ def test_segments_land_in_their_order_and_a_bad_one_is_put_away(s3_server, tmp_p
     assert not waiting(lake, "ccxt")
     assert not files_below(lake, "raw/ready")
     assert not files_below(lake, "raw/processing")
+
+
+@pytest.mark.parametrize(("age_s", "is_foreign"), [(ORPHAN_SECONDS * 9, False), (SENT_ORPHAN_SECONDS + 60, True)])
+def test_files_whose_manifest_a_network_keeps_back_wait_for_it(s3_server, tmp_path, market, age_s, is_foreign):
+    """Put away, they could be taken for those that are sent again with it."""
+
+    class Later(S3Store):
+        """The same store, some time later."""
+
+        def children(self, key):
+            found = super().children(key)
+            return found._replace(objects=[e._replace(modified_s=e.modified_s - age_s) for e in found.objects])
+
+    lake = bucket_lake(s3_server, tmp_path)
+    (manifest, *_) = seal(tmp_path / "staging", market, segment_seconds=5)
+    deliver(tmp_path / "staging", lake, [manifest])
+    held = lake.segments("ccxt").ready_manifest(manifest.id)
+    said = held.read_bytes()
+    held.unlink()
+    store = lake.root.store
+    later = Lake(BucketPath(Later(store.settings, store.bucket, store.prefix)), lake.local)
+    assert bool(land(later, "ccxt").quarantined) is is_foreign
+    if not is_foreign:
+        held.write_bytes(said)
+        assert [m.id for m in land(later, "ccxt").manifests] == [manifest.id]
 
 
 def test_landings_at_once_that_no_lock_keeps_apart_destroy_nothing(s3_server, tmp_path, market):
