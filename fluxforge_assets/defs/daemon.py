@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import dagster as dg
 
 SENSOR = "ready_segments"
+RUNS_FAILED = "real-time runs failed in a row: "
+"""How the sensor begins to say why it waits, where runs fail."""
 _WHAT = "Dagster's daemon"
 _REQUIRED = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR")
 """Without these nothing is computed by itself."""
@@ -34,11 +36,11 @@ class Beat(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """When the sensor was asked last, seconds since the epoch, and what it failed with, if it did."""
+    """When the sensor was asked last, seconds since the epoch, and what is wrong by its answer, if anything."""
 
     at_s: float
     is_on: bool
-    error: str
+    fault: str
 
 
 def check(config: Config, now_us: int, environment: Mapping[str, str] = os.environ) -> list[Finding]:
@@ -115,7 +117,10 @@ def last_asked(instance: dg.DagsterInstance) -> Asked | None:
             failed = failed.cause
         known = state.sensor_instigator_data
         at_s = max(known.last_tick_timestamp or 0.0, known.last_tick_start_timestamp or 0.0) if known else 0.0
-        found.append(Asked(at_s, state.is_running, _line(failed.message) if failed else ""))
+        fault = f"fails: {_line(failed.message)}" if failed else ""
+        if ticks and (waits := ticks[0].skip_reason) and waits.startswith(RUNS_FAILED):
+            fault = f"{_line(waits)}; the last one says why on Dagster's page"
+        found.append(Asked(at_s, state.is_running, fault))
     return max(found)
 
 
@@ -131,8 +136,8 @@ def judge_sensor(asked: Asked | None, limit_s: float, now_us: int) -> Finding:
         return Finding(Level.DEGRADED, what, f"not asked for {duration(age_s)}: does the code server run?", since_us)
     if age_s < -limit_s:
         return Finding(Level.DEGRADED, what, f"not asked for {duration(-age_s)} yet: the clock was set back", since_us)
-    if asked.error:
-        return Finding(Level.DEGRADED, what, f"fails: {asked.error}", since_us)
+    if asked.fault:
+        return Finding(Level.DEGRADED, what, asked.fault, since_us)
     return Finding(Level.HEALTHY, what, f"asked {duration(age_s)} ago", since_us)
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import dagster as dg
 
+from fluxforge_assets.defs.daemon import RUNS_FAILED
 from fluxforge_assets.defs.partitions import INSTRUMENTS, instruments, today
 from fluxforge_assets.defs.realtime import PARTLY_FAILED, REALTIME, dates_to_run
 from fluxforge_assets.defs.resources import LakeResource
@@ -51,8 +52,8 @@ def ready_sensor(config: Config, job: dg.JobDefinition) -> dg.SensorDefinition:
         if wait is None:
             return dg.SkipReason("a real-time run is under way")
         if wait.seconds > 0:
-            after = f" after {wait.failures} failed" if wait.failures else ""
-            return dg.SkipReason(f"the next run may start in {wait.seconds:.0f} s{after}")
+            after = f"{RUNS_FAILED}{wait.failures}; " if wait.failures else ""
+            return dg.SkipReason(f"{after}the next run may start in {wait.seconds:.0f} s")
         # what would fail run after run fails this instead: the configuration, which a run reads anew, and the lake
         load_config()
         check_usable(opened)

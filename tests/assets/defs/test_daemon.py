@@ -18,7 +18,7 @@ from dagster._core.scheduler.instigation import (
 from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
 
-from fluxforge_assets.defs.daemon import SENSOR, check
+from fluxforge_assets.defs.daemon import RUNS_FAILED, SENSOR, check
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.health.finding import Level
 
@@ -40,7 +40,7 @@ def beat(by="1", **ages_s):
             instance.add_daemon_heartbeat(DaemonHeartbeat(float(NOW_S - age_s), kind, by))
 
 
-def ask(age_s, *, status=InstigatorStatus.DECLARED_IN_CODE, error=None):
+def ask(age_s, *, status=InstigatorStatus.DECLARED_IN_CODE, error=None, waits=None):
     """What the daemon writes down when it has asked the sensor."""
     location = GrpcServerCodeLocationOrigin("localhost", 4266, location_name="fluxforge")
     origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), SENSOR)
@@ -53,7 +53,7 @@ def ask(age_s, *, status=InstigatorStatus.DECLARED_IN_CODE, error=None):
             TickData(
                 state.instigator_origin_id, SENSOR, InstigatorType.SENSOR,
                 TickStatus.FAILURE if error else TickStatus.SKIPPED, float(NOW_S - age_s),
-                error=caused(error) if error else None, selector_id=state.selector_id,
+                error=caused(error) if error else None, skip_reason=waits, selector_id=state.selector_id,
             )
         )  # fmt: skip
 
@@ -129,7 +129,14 @@ def test_a_daemon_that_asks_the_sensor_or_does_not(home):
     assert said() == (Level.HEALTHY, "asked 10 s ago")
     ask(9, error="ConfigError: unknown key 'lak'\n  more")
     assert said() == (Level.DEGRADED, "fails: ConfigError: unknown key 'lak'")
-    ask(8, status=InstigatorStatus.STOPPED)
+    ask(8, waits="a real-time run is under way")
+    assert said() == (Level.HEALTHY, "asked 8 s ago")
+    ask(7, waits=f"{RUNS_FAILED}3; the next run may start in 200 s")
+    assert said() == (
+        Level.DEGRADED,
+        "real-time runs failed in a row: 3; the next run may start in 200 s; the last one says why on Dagster's page",
+    )
+    ask(6, status=InstigatorStatus.STOPPED)
     assert said() == (Level.DEGRADED, "is switched off: no real-time run is started")
     ask(500)
     assert said() == (Level.DEGRADED, "not asked for 8 min 20 s: does the code server run?")

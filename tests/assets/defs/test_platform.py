@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from support.market import DAY, INSTRUMENTS, NOON_US, config_of, deliver, records, seal
 
 from fluxforge_assets.definitions import build
+from fluxforge_assets.defs.daemon import RUNS_FAILED
 from fluxforge_assets.defs.realtime import REALTIME
 from fluxforge_assets.defs.sensors import wait_for_next
 from fluxforge_assets.lake.checks import CHECKS, Stored
@@ -209,7 +210,7 @@ def test_the_sensor_waits_after_failures(config, instance, lake):
     assert wait_for_next(instance, 3600.0, time.time() - 7200, is_new=True).seconds == 0, "the clock was set back"
 
 
-def test_runs_that_the_lake_refuses_whole_come_less_and_less_often(defs, instance, lake):
+def test_runs_that_the_lake_refuses_whole_come_less_and_less_often(config, defs, instance, lake):
     """New segments wait too then; they do not for a partition that keeps failing by itself."""
     seal(lake.root, records(6, seconds=15))
     lake.raw.joinpath("archive").touch()
@@ -220,6 +221,11 @@ def test_runs_that_the_lake_refuses_whole_come_less_and_less_often(defs, instanc
         wait = wait_for_next(instance, 30.0, time.time(), is_new=True)
         assert wait.failures == failures
         assert 30 * (1 << failures) - DEADLINE_SECONDS < wait.seconds <= 30 * (1 << failures)
+    patient = build(config.model_copy(update={"etl": config.etl.model_copy(update={"min_run_interval_seconds": 99.0})}))
+    asked = (
+        patient.get_repository_def().get_sensor_def("ready_segments").evaluate_tick(sensor_context(patient, instance))
+    )
+    assert asked.skip_message.startswith(f"{RUNS_FAILED}3; the next run may start in ")
     lake.raw.joinpath("archive").unlink()
     (run,) = tick(defs, instance)
     assert run.success
