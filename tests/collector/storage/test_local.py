@@ -35,8 +35,8 @@ def test_a_listing_bears_what_comes_and_goes_meanwhile(store):
 
     def build():
         while not is_over.is_set():
-            (folder := store.root / "build" / "deep").mkdir(parents=True)
-            (folder / "part").touch()
+            for number in range(20):
+                (store.root / "build" / str(number)).mkdir(parents=True)
             shutil.rmtree(store.root / "build")
 
     with ThreadPoolExecutor(1) as pool:
