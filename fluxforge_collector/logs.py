@@ -40,6 +40,9 @@ EVENTS = {
     "no markets yet": Event("warning", "An exchange did not tell its symbols; asked again after `in_s` seconds."),
     "refused": Event("error", "Can never be had as configured: a symbol, a channel, an exchange. Correct the file."),
     "resubscribing": Event("warning", "A subscription failed and is made anew after `in_s` seconds; a gap row tells."),
+    "asking singly": Event(
+        "warning", "Many symbols asked for at once were refused: each is asked for by itself from now on."
+    ),
     "connections renewed": Event("info", "New connections took over from old ones; `unseen` streams have a gap there."),
     "not renewed": Event("warning", "New connections did not come up; the old ones stay, and it is tried again soon."),
     "asked and not delivered": Event("error", "A stream never brought anything; it has a gap. Is it still traded?"),

@@ -145,13 +145,10 @@ class Feed:
                 return
             asked_s = retry_after_s(error, getattr(self._exchange, "last_response_headers", None))
             delay_s = backoff.next_delay_s(healthy_s=loop.time() - began, retry_after_s=asked_s)
-            self._log.warning(
-                "resubscribing",
-                channel=group[0].channel,
-                symbols=len(group),
-                why=f"{type(error).__name__}: {error}"[:200],
-                in_s=round(delay_s, 2),
-            )
+            # of one that is refused the name counts: whoever has it in the configuration cannot tell it otherwise
+            whom = {"symbol": symbols[0]} if refusals and len(group) == 1 else {"symbols": len(group)}
+            why = f"{type(error).__name__}: {error}"[:200]
+            self._log.warning("resubscribing", channel=group[0].channel, **whom, why=why, in_s=round(delay_s, 2))
             self._due_s[group] = loop.time() + delay_s
             await asyncio.sleep(delay_s)
 
@@ -169,6 +166,8 @@ class Feed:
     def _give_up(self, tasks: asyncio.TaskGroup, group: tuple[Stream, ...], method: str, error: Exception) -> None:
         """Report what cannot be had; of many asked for at once ask singly: one may be bad, or all too many."""
         if len(group) > 1:
+            why = f"{type(error).__name__}: {error}"[:200]
+            self._log.warning("asking singly", channel=group[0].channel, symbols=len(group), why=why)
             for stream in group:
                 tasks.create_task(self._keep(tasks, (stream,), method))
             return

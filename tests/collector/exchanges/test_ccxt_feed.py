@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 from ccxt.base.errors import BadSymbol, ExchangeError, NetworkError
+from structlog.testing import capture_logs
 
 from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.config.model import Exchange
@@ -118,6 +119,23 @@ async def test_many_that_are_refused_again_and_again_are_asked_for_singly(until)
     assert sorted(exchange.asked[3:]) == [("A/USDT",), ("B/USDT",)]
     assert refused == []
     await stop(task)
+
+
+@pytest.mark.asyncio
+async def test_every_refusal_is_a_line_and_one_says_that_each_is_asked_for_singly(until):
+    too_many, no_such = ExchangeError("args size >1"), ExchangeError("not open yet")
+    exchange = Script(*[too_many] * 3, no_such, no_such)
+    with capture_logs() as lines:
+        feed, *_ = feed_of(exchange)
+        task = asyncio.create_task(feed.run())
+        await until(lambda: len(exchange.asked) >= 7)
+        await stop(task)
+    said = [(line["event"], line.get("symbols") or line["symbol"], line["why"]) for line in lines]
+    together = (2, "ExchangeError: args size >1")
+    assert said[:3] == [("resubscribing", *together), ("resubscribing", *together), ("asking singly", *together)]
+    assert sorted(said[3:]) == [
+        ("resubscribing", symbol, "ExchangeError: not open yet") for symbol in ("A/USDT", "B/USDT")
+    ]
 
 
 @pytest.mark.asyncio
