@@ -10,6 +10,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import structlog
@@ -96,6 +97,20 @@ class Thinned:
         return line
 
 
+class StandardError(structlog.PrintLogger):
+    """Standard error as it is when a line is written: the live table stands in for it while it is shown."""
+
+    def __init__(self, *_: Any) -> None:
+        super().__init__(sys.stderr)
+
+    def msg(self, message: str) -> None:
+        """Write a line; where it cannot be written, on a full disk or with nobody reading, what it tells of goes on."""
+        with suppress(OSError, ValueError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
+
+
 class _Libraries(logging.Handler):
     """What libraries log becomes a line like any other."""
 
@@ -125,8 +140,7 @@ def set_up_logging(level: str, *, human: bool) -> None:
             *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        # looked up at each use: the live table stands in for standard error while it is shown
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=StandardError,
     )
     logging.basicConfig(
         handlers=[_Libraries()], level=max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()])

@@ -3,6 +3,7 @@
 import ast
 import json
 import logging
+from contextlib import redirect_stderr, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -56,6 +57,16 @@ def test_a_line_has_time_level_and_whose_it_is(lines):
         "event": "no markets yet", "level": "warning", "why": "x",
         "collector": "c1", "source": "ccxt", "exchange": "okx",
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("lines")
+def test_a_line_that_cannot_be_written_ends_nothing():
+    """As where the log is a file on the disk that is full: that must be survived, not only told of."""
+    with Path("/dev/full").open("w", encoding="utf-8", buffering=1) as full, redirect_stderr(full):
+        for _ in range(3):
+            structlog.get_logger().critical("cannot write", why="No space left on device")
+        with suppress(OSError):
+            full.close()
 
 
 def test_a_trace_is_part_of_its_line(lines):
