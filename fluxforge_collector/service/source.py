@@ -163,6 +163,9 @@ class Source:
             exchange.checkpoint(at_us)
 
     def _refuse(self, what: str) -> None:
+        """Tell of it once, though connections are renewed every day, and ask again."""
+        if what in self._refused:
+            return
         self._refused.append(what)
         self._tally.refused.append(what)
         log.error("refused", what=what)

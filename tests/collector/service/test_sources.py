@@ -1,6 +1,7 @@
 """Two sources in one collector: one clock and one tally, and nothing else that one could break for the other."""
 
 import asyncio
+import itertools
 import multiprocessing
 import random
 
@@ -10,9 +11,14 @@ import yaml
 from support.account import settle_lake
 
 from fluxforge_collector.cli import main
+from fluxforge_collector.clock import SystemClock
+from fluxforge_collector.config.model import Ingestion
 from fluxforge_collector.errors import StorageError
+from fluxforge_collector.metrics import Tally
 from fluxforge_collector.segments.manifest import read_manifest
 from fluxforge_collector.service import collect
+from fluxforge_collector.service.plan import Plan
+from fluxforge_collector.service.source import Source
 from fluxforge_collector.simulator import Simulator, SimulatorOptions
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -64,6 +70,20 @@ async def test_a_source_that_has_nothing_to_collect_does_not_end_the_other(confi
                 assert "there is nothing to collect — coinbase has no symbol 'FOO/BAR'" in await answer.text()
     assert [m.final for m in manifests(settings.root, "ccxt")][-1]
     assert [m.final for m in manifests(settings.root, "coinbase")] == [True]
+
+
+@pytest.mark.asyncio
+async def test_what_is_refused_again_is_told_of_once(tmp_path):
+    """Connections are renewed every day, and ask again for what the exchange does not have."""
+    given, tally = [], Tally()
+    plan = Plan("ccxt", {}, lambda _ends, _start, refuse: given.append(refuse) or [])
+    numbers = {"next_seq": itertools.count().__next__, "next_conn": itertools.count().__next__}
+    source = Source(plan, tmp_path, Ingestion(), clock=SystemClock(), tally=tally, **numbers, on_rotated=lambda: None)
+    source.open()
+    for symbol in ("X", "Y", "X"):
+        given[0](f"okx has no symbol {symbol!r}")
+    await source.finish()
+    assert tally.refused == ["okx has no symbol 'X'", "okx has no symbol 'Y'"]
 
 
 @pytest.mark.asyncio
