@@ -14,6 +14,7 @@ from fluxforge_collector.errors import FluxForgeError
 from fluxforge_collector.exchanges.lazy_ccxt import import_exchanges_lazily
 
 GROUP = "fluxforge.commands"
+_AS_ANOTHER = "as with `sudo -u fluxforge`"
 SUMMARIES = {
     "backfill": "Compute stale partitions again, in bounded runs.",
     "collect": "Collect from exchanges into bronze segments, around the clock.",
@@ -74,6 +75,13 @@ def root() -> None:
     """FluxForge: market data for crypto quants. Exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
 
 
+def not_permitted(error: PermissionError) -> str:
+    """What the system does not let this user do; libraries name the file in their text, if at all."""
+    if error.filename:
+        return f"{error.filename} is closed to this user — run this as the user whose it is, {_AS_ANOTHER}"
+    return f"this user may not: {error.strerror or error} — run this as one who may, {_AS_ANOTHER}"
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a FluxForgeError becomes one line and exit code 2."""
     import_exchanges_lazily()
@@ -113,7 +121,8 @@ def _said(error: OSError) -> str | None:
 
     if refused := refusal(error):
         return str(refused)
-    if not isinstance(error, PermissionError):
+    if isinstance(error, PermissionError):
+        return not_permitted(error)
+    if error.filename is None:
         return None
-    remedy = "run this as the user whose it is, as with `sudo -u fluxforge`"
-    return f"{error.filename or 'something'} is closed to this user — {remedy}"
+    return f"{error.filename}: {error.strerror} — check the path, and the disk it is on"

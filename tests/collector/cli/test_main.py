@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fluxforge_collector.cli import not_permitted
+
 FLUXFORGE = Path(sys.executable).parent / "fluxforge"
 
 
@@ -39,6 +41,13 @@ def test_a_misspelt_exchange_is_no_good_configuration(tmp_path):
     assert "'okxx' — did you mean okx?" in done.stderr
 
 
+def test_a_place_that_is_not_there_is_one_line(tmp_path):
+    out = tmp_path / "nowhere" / "schema.json"
+    done = fluxforge("config", "schema", "--out", out)
+    assert done.returncode == 2
+    assert done.stderr == f"fluxforge: {out}: No such file or directory — check the path, and the disk it is on\n"
+
+
 def test_what_belongs_to_another_user_is_one_line(tmp_path):
     """As the lake of a service, for whoever asks of it without `sudo -u`."""
     code = (
@@ -52,6 +61,19 @@ def test_what_belongs_to_another_user_is_one_line(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith(f"fluxforge: {out} is closed to this user — ")
     assert len(done.stderr.splitlines()) == 1
+
+
+NOT_PERMITTED = {
+    "ours": (PermissionError(13, "Permission denied", "/lake/x"), "/lake/x is closed to this user — run this as the"),
+    "pyarrow": (PermissionError(13, "Failed to open '/lake/x'"), "this user may not: Failed to open '/lake/x' — run"),
+    "polars": (PermissionError("denied (os error 13): /lake/x"), "this user may not: denied (os error 13): /lake/x —"),
+    "a port": (PermissionError(13, "Permission denied"), "this user may not: Permission denied — run this as one who"),
+}
+
+
+@pytest.mark.parametrize(("error", "said"), NOT_PERMITTED.values(), ids=NOT_PERMITTED)
+def test_what_is_not_permitted_is_named_as_far_as_anybody_says(error, said):
+    assert not_permitted(error).startswith(said)
 
 
 def test_help_imports_no_command():
