@@ -20,6 +20,15 @@ FILE_VARIABLE = "FLUXFORGE_CONFIG"
 FILE_SUFFIX = "_file"
 DEFAULT_FILE = Path("fluxforge.yaml")
 
+_SECTION = "must be a section, with its keys indented below it"
+_PLAINLY = {
+    "missing": "is missing",
+    "tuple_type": "must be a list, such as [a, b]",
+    "dict_type": _SECTION,
+    "model_type": _SECTION,
+}
+"""What pydantic says in words of Python, in words of YAML."""
+
 
 class Loaded(NamedTuple):
     """A configuration, and where each value that is no default came from (dotted key → file or variable)."""
@@ -106,7 +115,7 @@ def describe(error: ValidationError, model: type[BaseModel], origins: Mapping[st
             hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
             lines.append(f"unknown key {dotted!r} in {origin}{hint}")
         else:
-            message = detail["msg"].removeprefix("Value error, ")
+            message = _PLAINLY.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
             lines.append(f"{dotted or 'configuration'} in {origin}: {message}")
     return "; ".join(lines)
 

@@ -148,6 +148,13 @@ class Asked(Section):
         wanted: tuple[str, ...] = getattr(self.symbols, channel)
         return wanted
 
+    @field_validator("symbols", mode="before")
+    @classmethod
+    def _no_bare_symbol(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError(f"must be a list, such as [{value}]")  # noqa: TRY004  # pydantic tells of it as of any other
+        return value
+
     @field_validator("symbols")
     @classmethod
     def _one_list(cls, value: Symbols | tuple[str, ...]) -> Symbols | tuple[str, ...]:

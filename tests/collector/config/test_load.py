@@ -78,6 +78,13 @@ MISTAKES = {
         "exchanges: {okx: {symbols: [BTC/USDT], orderbook_depth: 5}}",
         ["orderbook_depth (5) is less than the 10 levels"],
     ),
+    "a symbol that is no list": (
+        "exchanges: {okx: {symbols: BTC/USDT}}",
+        ["exchanges.okx.symbols in", ": must be a list, such as [BTC/USDT] —"],
+    ),
+    "a list where a section belongs": ("exchanges: [okx]", ["exchanges in", "must be a section, with its keys"]),
+    "a section without anything": ("exchanges: {okx: }", ["exchanges.okx in", "must be a section, with its keys"]),
+    "no symbols": ("exchanges: {okx: {orderbook_depth: 20}}", ["exchanges.okx.symbols in", "is missing"]),
     "symbol twice": ("exchanges: {okx: {symbols: [BTC/USDT, BTC/USDT]}}", ["named twice"]),
     "exchange that is a path": ("exchanges: {../x: {symbols: [BTC/USDT]}}", ["no exchange id"]),
 }
