@@ -35,10 +35,11 @@ class Watch:
         self._symbols = list(SYMBOLS)
 
     async def is_flowing(self):
-        """Until every book brings states that were made from now on."""
+        """Until every book brings states that were made from now on, and every stream has brought something."""
         from_us = time.time_ns() // 1000 + 200_000
         streams = [(venue, symbol, "orderbook") for venue in self._venues for symbol in self._symbols]
         await self._until(lambda: all(self._tally.last_us.get(stream, 0) > from_us for stream in streams), 90)
+        await self._until(lambda: self._tally.asked_us.keys() == self._tally.last_us.keys(), 90)
 
     async def survives(self, kind):
         """Let a fault happen, to one symbol on all channels where it is of frames, and wait until it is over."""

@@ -26,6 +26,7 @@ GONE = {"drop", "silence", "mute", "half_open", "missing_field"}  # faults after
 QUIET = {"silence", "mute", "half_open"}
 TOGETHER_US = 10_000  # in which one publication goes to all connections, also to those that it opens
 REQUEST_S = 20  # in which a client that backs off makes its next request
+GRACE_US = 10_000_000  # in which a stream begins to flow at a first start; later that is a gap
 SLACK_US = 2_000_000  # how late on a loaded machine a gap may begin after what brought it about
 
 
@@ -78,7 +79,8 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_stat
 
     `sent` in the order sent, without repetitions over several connections; `kept` in the order captured;
     `causes` are the spans of whatever may bring a gap about besides frames that are missing. What was sent before
-    the first row is not looked for. A state that opens a stream may come from a snapshot nobody sent as a frame; a trade
+    the first row is not looked for where that came soon; elsewhere a gap covers it, also where no row came at all. A
+    state that opens a stream may come from a snapshot nobody sent as a frame; a trade
     fetched afterwards may have been made while nobody was subscribed. What came without a field is kept without it,
     but never a book. A state (not a trade) said again at once need not be kept again.
     """
@@ -110,12 +112,16 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_stat
     causes = [*causes, *((item.wall_us, item.wall_us) for item in [*too_early, *struck])]
     # the last one may still be held back for the next, which never came
     until = len(sent) - bool(sent and sent[-1].fault == "reorder")
-    for index in range(found[0] if found else len(sent), until):
+    first = found[0] if found else len(sent)
+    for index in range(first if _is_soon(sent, captured, first) else 0, until):
         if captured[index] is not None:
             continue
         if is_state and index and sent[index].key == sent[index - 1].key and sent[index].key[0] is not None:
             continue  # a snapshot of the state said last, or a ticker that says the same of the same instant
-        before_us, then_us = _around(sent, captured, found, index)
+        if index < first:
+            before_us, then_us = sent[index].wall_us - SLACK_US, sent[index].wall_us + SLACK_US
+        else:
+            before_us, then_us = _around(sent, captured, found, index)
         if sent[index].fault == "missing_field" and changed:
             changed -= 1  # it is among the rows that nobody sent: without what was missing
             unseen += 1
@@ -135,6 +141,13 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_stat
         if not any(start <= gap.end_us + SLACK_US and end >= gap.start_us - SLACK_US for start, end in causes):
             wrong.append(f"{gap} where nothing was lost")  # noqa: PERF401
     return Account(len(sent), len(kept), in_gaps, unseen, len(gaps), wrong)
+
+
+def _is_soon(sent, captured, first):
+    """Whether a stream flowed within the first moments, or ended within them."""
+    if not sent:
+        return True
+    return (captured[first] if first < len(sent) else sent[-1].wall_us) - sent[0].wall_us < GRACE_US
 
 
 def _lies_between(gap, before_us, then_us):

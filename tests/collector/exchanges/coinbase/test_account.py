@@ -46,9 +46,10 @@ def account(config, collecting, until):
         symbols = list(SYMBOLS)
 
         async def is_flowing():
-            """Until every book brings states that were made from now on, and more than one each."""
+            """Until every stream has brought something, and every book states that were made from now on."""
             last_us = running.tally.last_us
             streams = [("coinbase", symbol, "orderbook") for symbol in symbols]
+            await until(lambda: running.tally.asked_us.keys() == last_us.keys(), 90)
             for _ in range(2):
                 from_us = time.time_ns() // 1000 + 200_000
                 await until(lambda: all(last_us.get(stream, 0) > from_us for stream in streams), 90)  # noqa: B023
