@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import structlog
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from fluxforge_collector.cli import main
 from fluxforge_collector.config.load import load_config
@@ -22,6 +24,8 @@ PLANTED = {
     for number, venue in enumerate(VENUES)
     for what in ("key", "secret", "password")
 }
+PEM = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+PLANTED |= {"native-key": "PLANTEDnativekey", "native-secret": PEM.splitlines()[1], "a token": "eyJhbGciOi"}
 
 
 def configured(root, url, port):
@@ -42,6 +46,11 @@ def configured(root, url, port):
                 },
             }
             for venue in VENUES
+        },
+        "coinbase": {
+            "symbols": ["BTC/USDT"],
+            "base_url": url,
+            "credentials": {"key_name": PLANTED["native-key"], "private_key": PEM},
         },
     }
 
@@ -79,12 +88,12 @@ async def test_no_secret_is_in_logs_metrics_files_or_the_report(collecting, unti
         settings = load_config(file, {})
         async with collecting(settings) as running, aiohttp.ClientSession() as session:
             # the others ask for their markets with a signature, which the simulated exchange refuses: that is told of
-            await until(lambda: running.states("binanceus") > 10, 60)
+            await until(lambda: min(running.states(venue) for venue in ("binanceus", "coinbase")) > 10, 60)
             for kind in ("malformed", "error_frame", "missing_field"):
                 await sim.inject(Fault(kind))
             await sim.inject(Fault("rest_error", code=401, count=20))
             await sim.inject(Fault("abort"))
-            await until(lambda: running.tally.reconnects["binanceus"], 60)
+            await until(lambda: all(running.tally.reconnects[venue] for venue in ("binanceus", "coinbase")), 60)
             await until(lambda: running.tally.segments >= 2, 60)
             async with session.get(f"http://127.0.0.1:{unused_port}/metrics") as answer:
                 metrics = await answer.text()
