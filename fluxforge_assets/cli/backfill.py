@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fluxforge_assets.cli.selection import Selection, check_assets, known_instruments, open_instance, select
+from fluxforge_collector.cli.sizes import counted
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError
 
@@ -67,7 +68,7 @@ def command(
     early = sorted({key for keys in wanted.values() for key in keys if key[:10] < config.etl.start_date})
     if early:
         raise FluxForgeError(
-            f"{len(early)} partitions lie before etl.start_date {config.etl.start_date}, first {early[0]}",
+            f"before etl.start_date {config.etl.start_date} lies {counted(len(early), 'partition')}, first {early[0]}",
             "set an earlier etl.start_date, or --from",
         )
     batches = plan(wanted, run_size)
@@ -160,15 +161,17 @@ def _say(instance: dg.DagsterInstance | None, batches: list[Batch], launched: li
         click.echo("nothing to compute again")
         return
     for batch in batches[:SHOWN]:
-        click.echo(f"{batch.partitions:7,} partitions in about {batch.runs:3} runs  {title_of(batch)}")
+        click.echo(
+            f"{counted(batch.partitions, 'partition'):>18} in about {counted(batch.runs, 'run'):>8}  {title_of(batch)}"
+        )
     if len(batches) > SHOWN:
-        click.echo(f"        … and {len(batches) - SHOWN:,} more backfills")
+        click.echo(f"        … and {counted(len(batches) - SHOWN, 'more backfill')}")
     total, runs = sum(b.partitions for b in batches), sum(b.runs for b in batches)
     seconds = _estimate(instance, batches)
     guess = "no run to estimate from" if seconds is None else f"about {_length(seconds)}, judging by past runs"
-    click.echo(f"{total:7,} partitions in about {runs:3} runs: {guess}")
+    click.echo(f"{counted(total, 'partition'):>18} in about {counted(runs, 'run'):>8}: {guess}")
     if launched:
-        click.echo(f"launched {len(launched)} backfill{'s' if len(launched) > 1 else ''}: {', '.join(launched[:5])}")
+        click.echo(f"launched {counted(len(launched), 'backfill')}: {', '.join(launched[:5])}")
     else:
         click.echo("nothing was started: add --launch")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fluxforge_collector.cli.sizes import readable
+from fluxforge_collector.cli.sizes import counted, readable
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError
 
@@ -134,11 +134,13 @@ def _show_due(found: Iterable[Due | NotCompacted], *, is_json: bool) -> None:
         click.echo(
             json.dumps(said)
             if is_json
-            else f"{one.what:<18} {one.partition:<40} {one.files:>6} files {readable(one.size):>10}"
+            else f"{one.what:<18} {one.partition:<40} {counted(one.files, 'file'):>12} {readable(one.size):>10}"
         )
     if not is_json:
         click.echo(
-            f"would merge {files} files, {readable(size)}" if files else "nothing to do: every closed day is compact"
+            f"would merge {counted(files, 'file')}, {readable(size)}"
+            if files
+            else "nothing to do: every closed day is compact"
         )
     if failed:
         sys.exit(1)
@@ -165,16 +167,17 @@ def _show_done(found: Iterable[Compacted | NotCompacted], options: Compaction, *
 
 
 def _line(one: Compacted) -> str:
+    rows, files = counted(one.rows, "row"), counted(one.files_after, "file")
     return (
-        f"{one.what:<18} {one.partition:<40} {one.files_before:>6} → {one.files_after} files"
-        f" {readable(one.bytes_before):>10} → {readable(one.bytes_after)}  {one.rows:,} rows  {one.seconds:.1f} s"
+        f"{one.what:<18} {one.partition:<40} {one.files_before:>6} → {files}"
+        f" {readable(one.bytes_before):>10} → {readable(one.bytes_after)}  {rows}  {one.seconds:.1f} s"
     )
 
 
 def _sum(done: list[Compacted]) -> str:
     before, after = sum(one.files_before for one in done), sum(one.files_after for one in done)
     sizes = readable(sum(one.bytes_before for one in done)), readable(sum(one.bytes_after for one in done))
-    return f"{before} files became {after}, {sizes[0]} became {sizes[1]}"
+    return f"{counted(before, 'file')} became {after}, {sizes[0]} became {sizes[1]}"
 
 
 def _show_failed(one: NotCompacted, *, is_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from fluxforge_assets.cli.paths import OnDisk
+from fluxforge_collector.cli.sizes import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,7 +59,7 @@ def silver(
     traded = None if trades is None else BronzeFile(trades, "trades", TRADE_COLUMNS)
     frames = _silver_frames(books, traded, gaps, options, watermark)
     rows = write_atomically(out, _or_empty(frames, empty_frame(columns)), columns, (book, trades, gaps, config))
-    click.echo(f"{out}: {rows} silver rows, {len(columns)} columns")
+    click.echo(f"{out}: {counted(rows, 'silver row')}, {len(columns)} columns")
 
 
 def _silver_frames(
@@ -118,7 +119,7 @@ def _bars_of_trades(trades: Path, config: Path | None, watermark: int | None, ou
     made = (trade_bars(part, options.bar_durations) for part in by_instrument(table, "trades").values())
     final = (bars if watermark is None else bars.filter(pl.col("ts") <= last_us) for bars in made)
     rows = write_atomically(out, _or_empty(final, empty_frame(columns)), columns, (trades, config))
-    click.echo(f"{out}: {rows} bars, {len(columns)} columns")
+    click.echo(f"{out}: {counted(rows, 'bar')}, {len(columns)} columns")
 
 
 @command.command()
@@ -155,7 +156,7 @@ def _from_silver(made: Made, *, silver: Path, config: Path | None, watermark: in
     frames = (made.compute(part, options=options, watermark_us=watermark) for part in parts.values())
     empty = made.compute(table.clear(), options=options, watermark_us=watermark)
     rows = write_atomically(out, _or_empty(frames, empty), columns, (silver, config))
-    click.echo(f"{out}: {rows} {made.what}, {len(columns)} columns")
+    click.echo(f"{out}: {counted(rows, 'row')} of {made.what}, {len(columns)} columns")
 
 
 def _or_empty(frames: Iterable[pl.DataFrame], empty: pl.DataFrame) -> Iterator[pl.DataFrame]:

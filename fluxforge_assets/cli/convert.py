@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fluxforge_assets.cli.selection import select
-from fluxforge_collector.cli.sizes import readable
+from fluxforge_collector.cli.sizes import counted, readable
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError
 
@@ -65,10 +65,10 @@ def _show_due(segments: list[Legacy], *, is_json: bool) -> None:
         if is_json:
             click.echo(json.dumps(said))
         else:
-            click.echo(f"{one.source:<10} {one.name.id:<60} {len(one.files)} files {readable(one.size):>10}")
+            click.echo(f"{one.source:<10} {one.name.id:<60} {counted(len(one.files), 'file')} {readable(one.size):>10}")
     if not is_json:
         size = sum(one.size for one in segments)
-        click.echo(f"would convert {len(segments)} segments, {readable(size)}; nothing was changed")
+        click.echo(f"would convert {counted(len(segments), 'segment')}, {readable(size)}; nothing was changed")
 
 
 def _show_done(found: Iterable[Converted | NotConverted], count: int, *, is_json: bool) -> None:
@@ -89,6 +89,6 @@ def _show_done(found: Iterable[Converted | NotConverted], count: int, *, is_json
     if not is_json:
         before, after = (readable(sum(getattr(one, name) for one in done)) for name in ("bytes_before", "bytes_after"))
         rows = sum(one.rows for one in done)
-        click.echo(f"{len(done)} segments, {rows:,} rows: {before} became {after}")
+        click.echo(f"{counted(len(done), 'segment')}, {counted(rows, 'row')}: {before} became {after}")
     if failed:
         sys.exit(1)

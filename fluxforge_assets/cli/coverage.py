@@ -12,6 +12,7 @@ import click
 
 from fluxforge_assets.cli.paths import OnDisk
 from fluxforge_assets.cli.selection import Selection, check_instruments, select
+from fluxforge_collector.cli.sizes import counted
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError, StorageError
 
@@ -113,7 +114,7 @@ def _say(rows: list[Coverage]) -> None:
     proven = sum(row.covered for row in rows if row.is_proven)
     here = sum(row.covered for row in rows)
     click.echo(
-        f"{len(rows)} instrument-days: {percent(proven / total).strip()} proven complete,"
+        f"{counted(len(rows), 'instrument-day')}: {percent(proven / total).strip()} proven complete,"
         f" {percent((here - proven) / total).strip()} here but unproven,"
         f" {sum(row.gap for row in rows):,.3f} s in gaps"
     )

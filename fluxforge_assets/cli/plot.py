@@ -11,6 +11,7 @@ import click
 
 from fluxforge_assets.cli.paths import OnDisk, path_of
 from fluxforge_assets.cli.times import instant_us, length_us
+from fluxforge_collector.cli.sizes import counted
 from fluxforge_collector.errors import DataError, FluxForgeError, StorageError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def command(
     from fluxforge_assets.plots import render
 
     _write(out, render(figure, cast("Format", form), title=f"FluxForge · {what}"))
-    click.echo(f"{out}: {what}, {rows.height} rows")
+    click.echo(f"{out}: {what}, {counted(rows.height, 'row')}")
 
 
 def _opened(source: str, wanted: Wanted, config: Path | None) -> pl.LazyFrame:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fluxforge_assets.cli.selection import check_assets, known_instruments, open_instance, select
-from fluxforge_collector.cli.sizes import readable
+from fluxforge_collector.cli.sizes import counted, readable
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError
 
@@ -82,7 +82,7 @@ def command(
     for key in forgotten:
         click.echo(f"Dagster's partition key {key}")
     verb = "deleted" if is_applied else "would delete"
-    click.echo(f"{verb} {len(doomed):,} partitions, {readable(size)}; raw data stays")
+    click.echo(f"{verb} {counted(len(doomed), 'partition')}, {readable(size)}; raw data stays")
     if not is_applied:
         click.echo("nothing was deleted: add --apply")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fluxforge_assets.cli.paths import OnDisk, is_path, path_of
+from fluxforge_collector.cli.sizes import counted
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError
 
@@ -217,8 +218,8 @@ def _show(frame: pl.DataFrame, *, is_chosen: bool, out: Path | None) -> None:
         _to_file(lambda: out.write_text("\n".join(lines) + "\n", encoding="utf-8"), out)
         return
     click.echo("\n".join(lines))
-    hidden = f"; {len(widths) - shown} more columns: --columns 'a,b_*'" if shown < len(widths) else ""
-    click.echo(f"{frame.height} rows{hidden}", err=True)
+    hidden = f"; {counted(len(widths) - shown, 'more column')}: --columns 'a,b_*'" if shown < len(widths) else ""
+    click.echo(f"{counted(frame.height, 'row')}{hidden}", err=True)
 
 
 def _cells(frame: pl.DataFrame) -> list[tuple[str, ...]]:

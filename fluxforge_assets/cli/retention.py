@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fluxforge_collector.cli.sizes import readable
+from fluxforge_collector.cli.sizes import counted, readable
 from fluxforge_collector.config.load import load_config
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def command(*, is_applied: bool, is_json: bool, config: Path | None) -> None:
     if not is_json:
         verb = "deleted" if is_applied else "would delete"
         hint = "" if is_applied or not places else "; nothing was changed: --apply deletes"
-        click.echo(f"{verb} {places} partitions, {files} files, {readable(size)}{hint}")
+        click.echo(f"{verb} {counted(places, 'partition')}, {counted(files, 'file')}, {readable(size)}{hint}")
 
 
 def _said(one: Expired | Kept, *, is_applied: bool) -> dict[str, object]:
@@ -62,5 +62,5 @@ def _said(one: Expired | Kept, *, is_applied: bool) -> dict[str, object]:
 def _line(one: Expired | Kept) -> str:
     from fluxforge_assets.lake.retention import Expired
 
-    about = f"{one.files} files {readable(one.size)}" if isinstance(one, Expired) else f"stays: {one.reason}"
+    about = f"{counted(one.files, 'file')} {readable(one.size)}" if isinstance(one, Expired) else f"stays: {one.reason}"
     return f"{one.what:<18} {one.partition:<40} {one.rule:<24} {about}"

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fluxforge_collector.cli.sizes import counted
+
 if TYPE_CHECKING:
     from fluxforge_collector.config.model import Config
     from fluxforge_collector.metrics import Tally
@@ -53,8 +55,8 @@ def summary(report: CollectReport) -> str:
     records = ", ".join(f"{count:,} {channel}" for channel, count in report.records.items()) or "no records"
     gaps = ", ".join(f"{count} {reason}" for reason, count in report.gaps.items()) or "none"
     return (
-        f"{report.seconds:.1f} s: {report.frames:,} frames, {records}; {report.segments} segments,"
-        f" {report.reconnects} reconnects, {report.lost} records lost; gaps: {gaps}"
+        f"{report.seconds:.1f} s: {counted(report.frames, 'frame')}, {records}; {counted(report.segments, 'segment')},"
+        f" {counted(report.reconnects, 'reconnect')}, {counted(report.lost, 'record')} lost; gaps: {gaps}"
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from fluxforge_collector.cli.sizes import counted
 from fluxforge_collector.errors import ConfigError
 from fluxforge_collector.simulator import Simulator, SimulatorOptions
 from fluxforge_collector.simulator.listing import DEFAULT_SYMBOLS
@@ -109,7 +110,7 @@ async def _report(simulator: Simulator, as_json: bool) -> None:
 
 def _line(simulator: Simulator) -> str:
     stats = simulator.stats()
-    line = f"{stats['frames_sent']:,} frames sent to {stats['connections']} connections"
+    line = f"{counted(stats['frames_sent'], 'frame')} sent to {counted(stats['connections'], 'connection')}"
     return f"{line}, recording finished" if stats["finished"] else line
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fluxforge_collector.cli.sizes import counted
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import ConfigError, DataError
 
@@ -30,7 +31,9 @@ _DAY_US = 86_400_000_000
 @click.option("--from", "start", help="first time, such as 2026-11-24T12:00 (UTC)")
 @click.option("--to", "end", help="time after the last, as --from")
 @click.option("--exchange", "exchanges", multiple=True, help="only this; may be repeated")
-@click.option("--source", default="ccxt", show_default=True, help="whose frames: ccxt or coinbase")
+@click.option(
+    "--source", type=click.Choice(("ccxt", "coinbase")), default="ccxt", show_default=True, help="whose frames"
+)
 @click.option("--collector", help="whose frames, where several collectors recorded")
 @click.option("--speed", default="1", show_default=True, help="recorded seconds per second, or max")
 @click.option("--port", type=click.IntRange(0, 65535), default=8700, show_default=True, help="0 takes a free one")
@@ -158,7 +161,8 @@ def _line(simulator: Simulator, *, is_json: bool) -> str:
     if is_json:
         return json.dumps(stats)
     at = datetime.fromtimestamp(stats["clock_us"] / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    line = f"{at}  {stats['frames_sent']:,} frames sent to {stats['connections']} connections"
+    frames, connections = counted(stats["frames_sent"], "frame"), counted(stats["connections"], "connection")
+    line = f"{at}  {frames} sent to {connections}"
     missed = sum(stats["missed"].values())
     line += f", {missed:,} that nobody had connected for" if missed else ""
     return f"{line}, recording finished" if stats["finished"] else line
@@ -194,7 +198,8 @@ def _show(files: SourceFiles, into: Path, names: list[str], span: tuple[int, int
     differing = sum(not one.is_same for one in found)
     if not is_json:
         rows = sum(one.recorded for one in found)
-        click.echo(f"{rows:,} rows recorded; {len(found) - differing} of {len(found)} streams are the same by value")
+        same = f"{len(found) - differing} of {counted(len(found), 'stream')}"
+        click.echo(f"{counted(rows, 'row')} recorded; the same by value: {same}")
     if differing or not found:
         sys.exit(1)
 

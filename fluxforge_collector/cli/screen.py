@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fluxforge_collector.cli.sizes import counted
 from fluxforge_collector.health.finding import duration
 from fluxforge_collector.health.lake import LakeState
 from fluxforge_collector.metrics import Tally
@@ -75,7 +76,7 @@ def _gaps(tally: Tally) -> str:
     reasons: Counter[str] = Counter()
     for (_, reason), count in tally.gaps.items():
         reasons[str(reason)] += count
-    lost = f"; {tally.lost.total():,} records lost" if tally.lost else ""
+    lost = f"; {counted(tally.lost.total(), 'record')} lost" if tally.lost else ""
     return f"gaps      {', '.join(f'{count:,} {reason}' for reason, count in reasons.most_common()) or 'none'}{lost}"
 
 

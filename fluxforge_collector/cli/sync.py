@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fluxforge_collector.cli.sizes import readable
+from fluxforge_collector.cli.sizes import counted, readable
 from fluxforge_collector.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -120,12 +120,12 @@ def _run(
 def summary(done: Synced, *, is_dry: bool) -> str:
     """What was done, for people."""
     verb = "would copy" if is_dry else "copied"
-    lines = [f"{verb} {done.copied} files, {readable(done.copied_bytes)}; {done.same} were there"]
+    lines = [f"{verb} {counted(done.copied, 'file')}, {readable(done.copied_bytes)}; already there: {done.same:,}"]
     if done.deleted:
-        lines.append(f"deleted {done.deleted} parts that the source has replaced")
+        lines.append(f"deleted {counted(done.deleted, 'part')} that the source has replaced")
     elif done.superseded:
         lines.append(
-            f"{done.superseded} parts there are not at the source, which has others of their partitions:"
+            f"not at the source, which has others of their partitions: {counted(done.superseded, 'part')};"
             " where it has replaced them, --delete removes them"
         )
     lines += [f"failed: {key}: {why}" for key, why in sorted(done.failed.items())]

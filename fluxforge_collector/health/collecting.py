@@ -66,7 +66,7 @@ def _streams(heartbeat: Heartbeat, limits: Health, now_us: int) -> Iterator[Find
         silent = [stream for stream in streams if ages[stream] > limits.silence_seconds(stream.channel)]
         if len(silent) == len(streams):
             since_us = max(stream.last_us or stream.asked_us for stream in streams)
-            yield Finding(Level.DOWN, f"exchange {exchange}", f"all {len(streams)} streams are silent", since_us)
+            yield Finding(Level.DOWN, f"exchange {exchange}", f"0 of {len(streams)} streams flow", since_us)
             continue
         flowing = [stream for stream in streams if stream not in silent]
         quietest = max(flowing, key=ages.__getitem__)

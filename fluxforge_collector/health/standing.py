@@ -63,5 +63,5 @@ def _quarantined(state: LakeState, config: Config, now_us: int) -> Iterator[Find
     for source, quarantined in state.quarantined.items():
         newest_us = quarantined.newest_us
         is_new = newest_us is not None and now_us - newest_us < config.health.quarantine_hours * 3.6e9
-        text = f"{quarantined.files:,} files, see raw/quarantine/{source}" if quarantined.files else "empty"
+        text = f"{quarantined.files:,} put aside, see raw/quarantine/{source}" if quarantined.files else "empty"
         yield Finding(Level.DEGRADED if is_new else Level.HEALTHY, f"quarantine of {source}", text, newest_us)

@@ -64,7 +64,7 @@ def test_compaction_says_what_it_would_do_does_it_and_then_has_nothing_to_do(tem
     code, out, _ = fluxforge(template, "compact", "--channel", "gaps", "--from", DAY, "--to", DAY)
     assert code == 0
     assert out.startswith("bronze/gaps")
-    assert "→ 1 files" in out
+    assert "→ 1 file " in out
 
     code, out, _ = fluxforge(template, "compact")
     assert code == 0

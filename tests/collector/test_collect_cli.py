@@ -71,5 +71,5 @@ async def test_a_run_ends_in_order_and_reports(number, config, until, tmp_path):
 def test_the_report_in_a_line():
     report = CollectReport(2.0, 10, {"orderbook": 1234}, {"sequence": 1}, 1, 0, 0, [], {})
     assert summary(report) == (
-        "2.0 s: 10 frames, 1,234 orderbook; 1 segments, 0 reconnects, 0 records lost; gaps: 1 sequence"
+        "2.0 s: 10 frames, 1,234 orderbook; 1 segment, 0 reconnects, 0 records lost; gaps: 1 sequence"
     )

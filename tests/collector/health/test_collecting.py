@@ -73,7 +73,7 @@ CASES = {
     ),
     "silent exchange": (
         {"streams": (stream("okx", "A/B", "orderbook", 100), stream("gate", "A/B", "orderbook", 1))},
-        ("DOWN", "exchange okx", "all 1 streams are silent"),
+        ("DOWN", "exchange okx", "0 of 1 streams flow"),
     ),
 }  # fmt: skip
 

@@ -148,7 +148,7 @@ def test_the_configuration_deletes_at_the_other_side_and_never_in_the_lake(
     monkeypatch.setenv("FLUXFORGE__SYNC__DELETE", "true")
     main(["sync", direction, "--source-path", str(local_store.root), "--dest-path", str(there.root)])
     assert (there.head(f"{FOLDER}/part-0-2-aaaaaaaaaaaa.parquet") is not None) is is_there
-    said = "1 parts there are not at the source" if is_there else "deleted 1 parts"
+    said = "has others of their partitions: 1 part;" if is_there else "deleted 1 part "
     assert said in capsys.readouterr().out
 
 
