@@ -20,17 +20,24 @@ log = structlog.get_logger()
 _CLOCK_STEP_US = 1_000_000
 
 
-def last_manifest(paths: SourcePaths, collector: str) -> Manifest | None:
+def last_manifest(paths: SourcePaths, collector: str, now_us: int) -> Manifest | None:
     """The manifest of the newest segment in which a collector recorded anything, or which it ended in order.
 
     It is found wherever in its life the segment stands. Segments of a run that died before it recorded anything do not
-    count: nobody can tell how much of its beginning it still could write down.
+    count: nobody can tell how much of its beginning it still could write down. Nor do those that end after now: see
+    `was_ahead`.
     """
     last: Manifest | None = None
-    for last in newest_manifests(paths, collector):
+    for last in (manifest for manifest in newest_manifests(paths, collector) if manifest.to_us <= now_us):
         if last.final or any(entry.rows for channel, entry in last.channels.items() if channel != Channel.GAPS):
             break
     return last
+
+
+def was_ahead(paths: SourcePaths, collector: str, now_us: int) -> bool:
+    """Whether an earlier run's clock was ahead of now, so that nobody can tell how long nothing was collected."""
+    newest = next(newest_manifests(paths, collector), None)
+    return newest is not None and newest.to_us > now_us
 
 
 def newest_manifests(paths: SourcePaths, collector: str) -> Iterator[Manifest]:

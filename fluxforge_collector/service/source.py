@@ -24,7 +24,7 @@ from fluxforge_collector.segments.commit import Known
 from fluxforge_collector.segments.names import SourcePaths
 from fluxforge_collector.segments.recovery import recover
 from fluxforge_collector.segments.writer import SegmentWriter
-from fluxforge_collector.service.absence import last_manifest, start_of
+from fluxforge_collector.service.absence import last_manifest, start_of, was_ahead
 from fluxforge_collector.service.last_trades import last_trades
 from fluxforge_collector.service.plan import Exchange, Plan
 from fluxforge_collector.service.writing import Writing
@@ -91,8 +91,11 @@ class Source:
     def _start(self) -> Start:
         """Since when nothing was collected, and the trades before that."""
         paths, now_us = SourcePaths(self._root, self.name), self._clock.capture_us()
-        last = last_manifest(paths, self._ingestion.collector)
+        last = last_manifest(paths, self._ingestion.collector, now_us)
         start = start_of(last, now_us)
+        if was_ahead(paths, self._ingestion.collector, now_us):
+            log.warning("clock step", detail="segments of an earlier run end after now: its clock was ahead")
+            return Start(start.since_us, GapReason.CLOCK, is_first=False)
         if last is None or now_us - last.to_us > LONGEST_FETCH_US:
             return start
         wanted = {

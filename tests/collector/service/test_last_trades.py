@@ -14,6 +14,7 @@ from fluxforge_collector.service.last_trades import last_trades
 
 BTC, ETH = Instrument("binanceus", "BTC/USDT"), Instrument("binanceus", "ETH/USDT")
 INGESTION = Ingestion(segment_max_seconds=10)
+LATER_US = NOON_US + 3600 * SECOND
 
 
 def trade(number, at_s, instrument=BTC, *, backfilled=False):
@@ -50,21 +51,21 @@ def lake(tmp_path):
 
 
 def found(paths, *wanted):
-    last = last_manifest(paths, "c1")
+    last = last_manifest(paths, "c1", LATER_US)
     return {key: (f.last.trade_id, f.ids, f.since_us) for key, f in last_trades(paths, last, wanted).items()}
 
 
 def test_after_an_orderly_end_trades_are_missing_since_then(lake):
     paths = lake(trade(1, 1), trade(2, 2, ETH), trade(31, 31), trade(32, 32))
     assert found(paths, BTC, ETH) == {
-        BTC: ("32", {"31", "32"}, last_manifest(paths, "c1").to_us),
-        ETH: ("2", {"2"}, last_manifest(paths, "c1").to_us),
+        BTC: ("32", {"31", "32"}, last_manifest(paths, "c1", LATER_US).to_us),
+        ETH: ("2", {"2"}, last_manifest(paths, "c1", LATER_US).to_us),
     }
 
 
 def test_after_a_death_they_are_missing_since_the_last_one_or_since_its_segment_began(lake):
     paths = lake(trade(1, 1), trade(2, 2, ETH), trade(31, 31), dies=True)
-    begun_us = last_manifest(paths, "c1").from_us
+    begun_us = last_manifest(paths, "c1", LATER_US).from_us
     assert found(paths, BTC, ETH) == {
         BTC: ("31", {"31"}, NOON_US + 31 * SECOND),
         ETH: ("2", {"2"}, begun_us),
@@ -79,7 +80,7 @@ def test_trades_fetched_again_are_not_the_last_ones_for_they_stand_in_a_later_se
 def test_segments_that_have_landed_are_found_where_they_stand(lake):
     paths = lake(trade(1, 1))
     (manifest,) = paths.ready_dir.glob("*.json")
-    last = last_manifest(paths, "c1")
+    last = last_manifest(paths, "c1", LATER_US)
     for file, target in (
         (paths.ready_file("trades", last.id), paths.archive_file("trades", last.date, last.id)),
         (manifest, paths.archive_manifest(last.date, last.id)),
@@ -91,5 +92,5 @@ def test_segments_that_have_landed_are_found_where_they_stand(lake):
 
 def test_a_file_that_is_gone_ends_the_search(lake):
     paths = lake(trade(1, 1), trade(2, 2, ETH), trade(31, 31))
-    paths.ready_file("trades", last_manifest(paths, "c1").id).unlink()
+    paths.ready_file("trades", last_manifest(paths, "c1", LATER_US).id).unlink()
     assert found(paths, BTC, ETH) == {}

@@ -53,7 +53,7 @@ def test_what_is_sealed_is_in_the_bucket_and_kept_for_a_while(landing, s3_store,
     check_all_there(s3_store, root, manifests, tmp_path)
     kept = list((root / "raw" / "uploaded").rglob("segment_*.parquet"))
     assert len(kept) == sum(entry.file is not None for m in manifests for entry in m.channels.values())
-    assert last_manifest(SourcePaths(root, "ccxt"), "c1") == manifests[-1]
+    assert last_manifest(SourcePaths(root, "ccxt"), "c1", manifests[-1].to_us) == manifests[-1]
 
 
 def test_the_manifest_is_never_there_before_its_files(landing, tmp_path):
@@ -133,7 +133,7 @@ def test_copies_go_by_their_days_and_the_last_manifests_stay(landing, tmp_path):
     assert forget(root, Retention(keep_local_days=None, min_free_mb=0), now_s=sent_s + 9 * DAY_S) == 0
     assert forget(root, Retention(keep_local_days=1, min_free_mb=0), now_s=sent_s + 3 * DAY_S) > 0
     assert not list(root.rglob("segment_*.parquet"))
-    assert last_manifest(SourcePaths(root, "ccxt"), "c1") == manifests[-1]
+    assert last_manifest(SourcePaths(root, "ccxt"), "c1", manifests[-1].to_us) == manifests[-1]
 
 
 def test_where_the_disk_gets_full_copies_go_earlier_but_nothing_unsent(landing, tmp_path):
