@@ -26,6 +26,8 @@ log = structlog.get_logger()
 
 _REFUSALS = 3
 """How often in a row many streams asked for at once may be refused, before each is asked for by itself."""
+_HELD_S = 60.0
+"""After so long a subscription stood: what ends it then refuses nothing."""
 HUNG_S = 120.0
 """Far longer than any wait that nobody asked for."""
 
@@ -49,6 +51,11 @@ CALLS = {
     Channel.TRADES: Calls(("watchTrades", "watch_trades"), ("watchTradesForSymbols", "watch_trades_for_symbols")),
     Channel.TICKER: Calls(("watchTicker", "watch_ticker"), ("watchTickers", "watch_tickers")),
 }
+
+
+def refusals_in_a_row(before: int, error: Exception, held_s: float) -> int:
+    """How often in a row a subscription was refused, with what has ended it now after `held_s` seconds."""
+    return before + 1 if isinstance(error, ExchangeError) and held_s < _HELD_S else 0
 
 
 class Feed:
@@ -137,14 +144,15 @@ class Feed:
                 error: Exception = NetworkError("cancelled by ccxt, which has closed the connection")
             except Exception as failure:  # noqa: BLE001  # an exchange may raise anything, and siblings must live on
                 error = failure
-            refusals = refusals + 1 if isinstance(error, ExchangeError) else 0
+            held_s = loop.time() - began
+            refusals = refusals_in_a_row(refusals, error, held_s)
             is_too_much = refusals == _REFUSALS and len(group) > 1
             if is_too_much or (is_permanent(error) and self._is_about(error, group)):
                 del self._due_s[group]
                 self._give_up(tasks, group, method, error)
                 return
             asked_s = retry_after_s(error, getattr(self._exchange, "last_response_headers", None))
-            delay_s = backoff.next_delay_s(healthy_s=loop.time() - began, retry_after_s=asked_s)
+            delay_s = backoff.next_delay_s(healthy_s=held_s, retry_after_s=asked_s)
             # of one that is refused the name counts: whoever has it in the configuration cannot tell it otherwise
             whom = {"symbol": symbols[0]} if refusals and len(group) == 1 else {"symbols": len(group)}
             why = f"{type(error).__name__}: {error}"[:200]

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.config.model import Exchange
-from fluxforge_collector.exchanges.ccxt_feed import Feed, HungError
+from fluxforge_collector.exchanges.ccxt_feed import Feed, HungError, refusals_in_a_row
 from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.recorder import Recorder
@@ -119,6 +119,19 @@ async def test_many_that_are_refused_again_and_again_are_asked_for_singly(until)
     assert sorted(exchange.asked[3:]) == [("A/USDT",), ("B/USDT",)]
     assert refused == []
     await stop(task)
+
+
+@pytest.mark.parametrize(
+    ("before", "error", "held_s", "refusals"),
+    [
+        pytest.param(0, ExchangeError("args size >1"), 0.1, 1, id="first"),
+        pytest.param(2, ExchangeError("args size >1"), 59.9, 3, id="again"),
+        pytest.param(2, ExchangeError("an error frame"), 60.0, 0, id="after it stood, as error frames do hours apart"),
+        pytest.param(2, NetworkError("closed"), 0.1, 0, id="a connection that ends refuses nothing"),
+    ],
+)
+def test_what_counts_as_refused_in_a_row(before, error, held_s, refusals):
+    assert refusals_in_a_row(before, error, held_s) == refusals
 
 
 @pytest.mark.asyncio
