@@ -1,6 +1,7 @@
 """Exchanges that mean harm, or are broken: what they send harms neither bronze nor anybody else's streams."""
 
 import math
+import time
 
 import pytest
 import pytest_asyncio
@@ -63,7 +64,10 @@ async def test_a_refused_handshake_is_tried_again_when_the_exchange_says(config,
         settings = config(sim, {"okx": {"symbols": SYMBOLS}}, **ONE_SEGMENT)
         async with collecting(settings) as running:
             await until(lambda: sim.truth.faults["refuse_socket"], 60)
+            refused_s = time.monotonic()
             assert sim.stats()["connections_opened"] == 0
+            await until(lambda: sim.stats()["connections_opened"], 60)
+            assert time.monotonic() - refused_s > 1, "our own first wait is half a second at most"
             await until(lambda: running.states("okx") > 10, 60)
 
 
