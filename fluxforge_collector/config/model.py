@@ -158,9 +158,10 @@ class Asked(Section):
     @field_validator("symbols")
     @classmethod
     def _one_list(cls, value: Symbols | tuple[str, ...]) -> Symbols | tuple[str, ...]:
-        if isinstance(value, tuple):
-            return Symbols(orderbook=value, trades=value, ticker=value).orderbook
-        return value
+        channels = Symbols(orderbook=value, trades=value, ticker=value) if isinstance(value, tuple) else value
+        if channels == Symbols():
+            raise ValueError("names no symbol: add one, or remove the section")
+        return channels.orderbook if isinstance(value, tuple) else value
 
 
 class Exchange(Asked):

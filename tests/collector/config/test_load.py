@@ -84,6 +84,8 @@ MISTAKES = {
     ),
     "a list where a section belongs": ("exchanges: [okx]", ["exchanges in", "must be a section, with its keys"]),
     "a section without anything": ("exchanges: {okx: }", ["exchanges.okx in", "must be a section, with its keys"]),
+    "an empty list of symbols": ("exchanges: {okx: {symbols: []}}", ["exchanges.okx.symbols in", "names no symbol"]),
+    "no symbol on any channel": ("coinbase: {symbols: {trades: []}}", ["coinbase.symbols in", "names no symbol"]),
     "no symbols": ("exchanges: {okx: {orderbook_depth: 20}}", ["exchanges.okx.symbols in", "is missing"]),
     "symbol twice": ("exchanges: {okx: {symbols: [BTC/USDT, BTC/USDT]}}", ["named twice"]),
     "exchange that is a path": ("exchanges: {../x: {symbols: [BTC/USDT]}}", ["no exchange id"]),

@@ -33,7 +33,7 @@ def test_what_is_configured_runs_unless_less_is_asked_for(config, asked, sources
         (COINBASE, ["ccxt"], "source ccxt has nothing to collect: the configuration has no section exchanges"),
         (CCXT, ["coinbse"], "no source 'coinbse' — did you mean coinbase"),
         (CCXT, ["ftp"], "no source 'ftp' — choose from ccxt, coinbase"),
-        ({"exchanges": {"binancus": {"symbols": []}}}, None, "did you mean binanceus"),
+        ({"exchanges": {"binancus": {"symbols": ["BTC/USDT"]}}}, None, "did you mean binanceus"),
     ],
 )
 def test_what_cannot_run_is_one_error(config, asked, message):
