@@ -40,7 +40,7 @@ def command(file: Path | None, sources: str | None, seconds: float | None, *, as
 
     config = load_config(file)
     is_live = not as_json and sys.stderr.isatty()
-    set_up_logging(config.log_level, human=not as_json and sys.stderr.isatty())
+    set_up_logging(config.log_level, human=is_live)
     report = _run(config, named_sources(sources), seconds, is_live=is_live)
     click.echo(json.dumps(report.to_dict()) if as_json else summary(report))
 

@@ -115,7 +115,7 @@ class CoinbaseExchange:
         async with http.get(url, timeout=_REST, raise_for_status=True) as answer:
             body = await answer.read()
             if self._frames is not None:
-                self._frames.answered(url, answer.status, body.decode())
+                self._frames.answered(url, answer.status, body.decode(errors="backslashreplace"))
             listed = read_products(body)
         self._loaded_s = asyncio.get_running_loop().time()
         return listed
