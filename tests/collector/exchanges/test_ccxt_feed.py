@@ -191,7 +191,7 @@ async def test_a_silent_connection_is_replaced_and_a_quiet_one_given_more_time(u
     assert first.errors[0] == "no data for 0 s"
     second = connect()
     clock.seconds += 0.05
-    await asyncio.sleep(0.05)
+    await until(lambda: recorder.unwatched_s == 0)
     assert second.errors == []
     clock.seconds += 0.05
     await until(lambda: second.errors)
