@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from fluxforge_collector.cli import main
 from fluxforge_collector.cli.collect import command, named_sources, summary
-from fluxforge_collector.service import CollectReport
-from fluxforge_collector.simulator import Simulator, SimulatorOptions
+from fluxforge_collector.service import CollectReport, collect
+from fluxforge_collector.simulator import Fault, Simulator, SimulatorOptions
 
 
 @pytest.mark.parametrize(
@@ -40,16 +40,21 @@ def test_an_unknown_exchange_is_one_line_and_exit_code_2(tmp_path, capsys):
     ]
 
 
+def started(settings, folder, *arguments, **pipes):
+    """The collector in a process of its own, with these settings."""
+    file = folder / "fluxforge.yaml"
+    file.write_text(yaml.safe_dump(settings.model_dump(mode="json", exclude_defaults=True)))
+    program = [sys.executable, "-c", "from fluxforge_collector.cli import main; main()"]
+    return subprocess.Popen([*program, "collect", "--config", file, "--json", *arguments], text=True, **pipes)
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize("number", [None, signal.SIGINT])
 async def test_a_run_ends_in_order_and_reports(number, config, until, tmp_path):
     async with Simulator(SimulatorOptions(seed=31, speed=5)) as sim:
         settings = config(sim, {"okx": {"symbols": ["BTC/USDT"]}})
-        file = tmp_path / "fluxforge.yaml"
-        file.write_text(yaml.safe_dump(settings.model_dump(mode="json", exclude_defaults=True)))
-        program = [sys.executable, "-c", "from fluxforge_collector.cli import main; main()"]
-        arguments = ["collect", "--config", file, "--json", *([] if number else ["--seconds", "4"])]
-        process = subprocess.Popen([*program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        arguments = [] if number else ["--seconds", "4"]
+        process = started(settings, tmp_path, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             if number is not None:
                 await until(lambda: len(sim.truth.frames(channel="orderbook")) > 20, 90)
@@ -66,6 +71,58 @@ async def test_a_run_ends_in_order_and_reports(number, config, until, tmp_path):
     assert report["records"]["orderbook"] >= 1
     assert list(settings.root.glob("raw/ready/ccxt/*.json"))
     assert not list(settings.root.glob("raw/active/**/*.arrow"))
+
+
+@pytest.mark.asyncio
+async def test_a_second_signal_ends_at_once_and_the_next_start_recovers(config, until, rows, tmp_path):
+    async with Simulator(SimulatorOptions(seed=32, speed=5)) as sim:
+        settings = config(sim, {"okx": {"symbols": ["BTC/USDT"]}}, segment_max_seconds=86_400)
+        process = started(settings, tmp_path, stderr=subprocess.DEVNULL)
+        try:
+            await until(lambda: list(settings.root.glob("raw/active/ccxt/orderbook/*.arrow")), 90)
+            # a connection that is not even closed takes its time to end in order
+            await sim.inject(Fault("half_open", seconds=0))
+
+            def has_ended():
+                process.send_signal(signal.SIGINT)
+                return process.poll() is not None
+
+            await until(has_ended, 60)
+        finally:
+            process.kill()
+        assert process.returncode == 130
+        assert not list(settings.root.glob("raw/ready/ccxt/*.json"))
+        await collect(settings, seconds=0.5)
+    assert rows(settings.root, "orderbook")
+    assert "crash" in {gap["reason"] for gap in rows(settings.root, "gaps")}
+    assert not list(settings.root.glob("raw/active/**/*.arrow"))
+
+
+@pytest.mark.asyncio
+async def test_an_end_that_takes_too_long_is_an_error_and_the_next_start_seals_what_is_left(
+    config, until, rows, tmp_path
+):
+    async with Simulator(SimulatorOptions(seed=33, speed=5)) as sim:
+        settings = config(
+            sim, {"okx": {"symbols": ["BTC/USDT"]}}, segment_max_seconds=86_400, shutdown_grace_seconds=1.0
+        )
+        in_the_way = settings.root / "raw" / "ready" / "ccxt"
+        in_the_way.parent.mkdir(parents=True)
+        in_the_way.write_text("not a directory")
+        process = started(settings, tmp_path, stderr=subprocess.PIPE)
+        try:
+            await until(lambda: len(sim.truth.frames(channel="orderbook")) > 20, 90)
+            process.send_signal(signal.SIGTERM)
+            _, log = await asyncio.to_thread(process.communicate, timeout=90)
+        finally:
+            process.kill()
+        assert process.returncode == 2
+        assert log.splitlines()[-1] == (
+            "fluxforge: the last segment was not sealed within 1 s — it is sealed at the next start"
+        )
+        in_the_way.unlink()
+        await collect(settings, seconds=0.5)
+    assert len(rows(settings.root, "orderbook")) > 10
 
 
 def test_the_report_in_a_line():
