@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import structlog
@@ -130,6 +131,7 @@ class Feed:
         call, backoff, refusals = getattr(self._exchange, method), Backoff(), 0
         loop = asyncio.get_running_loop()
         while True:
+            self._due_s[group] = inf  # in a queue that thousands may stand in, nobody is forgotten
             await self._pace.slot()
             began = self._due_s[group] = loop.time()
             try:

@@ -232,6 +232,20 @@ async def test_a_stream_on_no_connection_that_nobody_asks_for_again_breaks_its_f
 
 
 @pytest.mark.asyncio
+async def test_a_stream_that_waits_for_its_turn_to_be_asked_for_breaks_no_feed(until):
+    """As thousands of them do after an outage, at five a second."""
+    exchange = Script(None, NetworkError("x"), has=("watchOrderBook",))
+    feed, recorder, _ = feed_of(exchange, silence_seconds=0.04, hung_s=0.3, subscriptions_per_second=1)
+    connection = recorder.dial("ws://x")
+    recorder.carry(connection, [A])
+    exchange.connections = {Failed(): connection}
+    task = asyncio.create_task(feed.run())
+    await until(lambda: len(exchange.asked) == 3 or task.done())
+    assert exchange.asked == [("A/USDT",), ("B/USDT",), ("B/USDT",)]
+    await stop(task)
+
+
+@pytest.mark.asyncio
 async def test_a_feed_whose_watch_turns_is_looked_after(until):
     clock = Turned()
     feed, recorder, _ = feed_of(Script(), clock=clock, silence_seconds=0.04)
