@@ -45,8 +45,8 @@ class Connections(ABC):
         for stream in streams:
             if stream in self._streams and stream not in connection.streams:
                 connection.streams.add(stream)
-                seen = self._streams[stream]
-                seen.is_synced, seen.seen_s = False, self._ends.clock.monotonic()
+                seen, now_s = self._streams[stream], self._ends.clock.monotonic()
+                seen.is_synced, seen.seen_s, seen.asked_s = False, now_s, min(seen.asked_s, now_s)
 
     def connected(self, connection: Connection) -> None:
         """A connection stands; one to an address that was connected before is a reconnect."""

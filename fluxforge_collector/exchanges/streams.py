@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import inf
 
 import structlog
 
@@ -27,10 +28,14 @@ LONGEST_FETCH_US = 3_600_000_000
 
 @dataclass(eq=False)
 class Seen:
-    """What is known of a stream: its last record, and for books the id of the last state."""
+    """What is known of a stream: its last record, and for books the id of the last state.
+
+    `seen_s` is when it last brought one or was asked for, `asked_s` when it was first asked for.
+    """
 
     last_us: int | None = None
     seen_s: float = 0.0
+    asked_s: float = inf
     nonce: int | None = None
     is_synced: bool = False
     ticker: TickerRecord | None = None
@@ -72,7 +77,6 @@ class Streams:
         self._exchange = exchange
         self._ends = ends
         self._start = start
-        self._born_s = ends.clock.monotonic()
         self._gaps = GapLedger()
         self._has_backfill = has_backfill
         self._broken: dict[Stream, Missing] = {}
@@ -142,10 +146,9 @@ class Streams:
         return stream not in self._gaps
 
     def undelivered(self, patience_s: float) -> list[Stream]:
-        """Streams without any record so long after the start; the gap of each goes on."""
-        if self._ends.clock.monotonic() - self._born_s < patience_s:
-            return []
-        found = [stream for stream, seen in self._seen.items() if seen.last_us is None]
+        """Streams without any record so long after each was asked for; the gap of each goes on."""
+        since_s = self._ends.clock.monotonic() - patience_s
+        found = [stream for stream, seen in self._seen.items() if seen.last_us is None and seen.asked_s <= since_s]
         found = [stream for stream in found if stream.channel is not Channel.TRADES or stream in self._gaps]
         for stream in found:
             self.open_gap(stream, self._start.since_us, GapReason.STALE, "asked for and never delivered")

@@ -42,8 +42,10 @@ class HandClock:
 class Bench:
     """A recorder of one symbol, and what it has handed on."""
 
-    def __init__(self, exchange="binanceus", asked=(BOOK, TRADES, TICKER), is_first=True):
-        self.clock, self.out, self.tally = HandClock(), [], Tally()
+    def __init__(
+        self, exchange="binanceus", asked=(BOOK, TRADES, TICKER), is_first=True, carried=(BOOK, TRADES, TICKER)
+    ):
+        self.clock, self.out, self.tally, self.carried = HandClock(), [], Tally(), carried
         ends = Ends(self.clock, self.out.append, itertools.count().__next__, itertools.count().__next__, self.tally)
         market = "BTCUSDT" if exchange == "binanceus" else "BTC-USDT"
         self.recorder = Recorder(
@@ -59,7 +61,7 @@ class Bench:
 
     def connect(self, url="ws://x"):
         connection = self.recorder.dial(url)
-        self.recorder.carry(connection, [BOOK, TRADES, TICKER])
+        self.recorder.carry(connection, self.carried)
         self.recorder.connected(connection)
         return connection
 
@@ -431,6 +433,18 @@ def test_what_was_asked_for_and_never_came_is_told_of_and_is_a_gap():
     bench.recorder.stop()
     (gap,) = bench.of(GapRecord)
     assert (gap.channel, gap.reason, gap.gap_start_us) == ("ticker", GapReason.STALE, start)
+
+
+def test_what_was_not_asked_for_yet_is_not_told_of_as_never_delivered():
+    """As where thousands of streams wait for their turn to be asked for."""
+    bench = Bench(asked=(BOOK, TICKER), carried=(BOOK,))
+    bench.clock.us += 61_000_000
+    assert bench.recorder.undelivered(60) == [BOOK]
+    bench.recorder.carry(bench.connection, [TICKER])
+    bench.clock.us += 59_000_000
+    assert bench.recorder.undelivered(60) == [BOOK]
+    bench.clock.us += 1_000_000
+    assert bench.recorder.undelivered(60) == [BOOK, TICKER]
 
 
 def test_a_trade_left_out_of_a_frame_is_a_gap_that_has_a_length():
