@@ -69,8 +69,9 @@ class Header(NamedTuple):
 class Ending:
     """How a segment ended.
 
-    `to_us` is where its successor begins, None where that is not known; `crash_until_us` is given where rows may be
-    missing from each instrument's last record on, and is when that was found; `final` after an orderly stop.
+    `to_us` is where its successor begins, which after a leap of the clock is not where it ends; None where that is not
+    known. `crash_until_us` is given where rows may be missing from each instrument's last record on, and is when that
+    was found; `final` after an orderly stop.
     """
 
     to_us: int | None
@@ -170,7 +171,7 @@ def seal_segment(
         source=paths.source,
         collector=name.collector,
         from_us=name.start_us,
-        to_us=ending.to_us or min(max([name.start_us, *last_us]) + 1, midnight_us),
+        to_us=min(ending.to_us or max([name.start_us, *last_us]) + 1, midnight_us),
         final=ending.final,
         channels={
             channel: read.entry

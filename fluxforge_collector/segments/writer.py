@@ -35,12 +35,20 @@ if TYPE_CHECKING:
     from fluxforge_collector.segments.manifest import Manifest
 
 _MIB = 1 << 20
+_LEAP_US = 3_600_000_000
+"""Time beyond which no segment is made for each minute that the clock has passed over, and nobody has lived through."""
 
 
 def next_boundary(after_us: int, seconds: int) -> int:
     """The first multiple of `seconds` since the epoch, or UTC midnight if sooner, after a time in microseconds."""
     length_us = seconds * 1_000_000
     return min((after_us // length_us + 1) * length_us, (after_us // DAY_US + 1) * DAY_US)
+
+
+def boundary_before(at_us: int, seconds: int) -> int:
+    """The last multiple of `seconds` since the epoch, or UTC midnight if later, up to a time in microseconds."""
+    length_us = seconds * 1_000_000
+    return max(at_us // length_us * length_us, at_us // DAY_US * DAY_US)
 
 
 class _Segment:
@@ -254,13 +262,20 @@ class SegmentWriter:
             closing.final = self._is_closed = final
             closing.known = {channel: set(instruments) for channel, instruments in self._known.items()}
             taken = self._take()
-            self._closing, self._open = closing, self._new_segment(closing.to_us)
             later, self._later = self._later, []
+            self._closing, self._open = closing, self._new_segment(self._next_from(closing.to_us, later, now_us))
             self._last_us = 0
             for record in later:
                 self._place(record)
         closing.unwritten += [(channel, columns.to_batch()) for channel, columns in taken]
         return closing
+
+    def _next_from(self, to_us: int, later: list[Record], now_us: int) -> int:
+        """Where the next segment begins: where this one ends, or where the clock has leapt to since."""
+        earliest_us = min([now_us, *map(time_us, later)])
+        if earliest_us - to_us < _LEAP_US:
+            return to_us
+        return boundary_before(earliest_us, self._ingestion.segment_max_seconds)
 
     def _commit(self, closing: _Segment) -> Manifest:
         closing.close()

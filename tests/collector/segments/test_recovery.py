@@ -89,6 +89,21 @@ def test_a_death_before_the_first_flush_is_a_gap_too(lake):
     assert [m.rows for m in lake.manifests()] == [1, 1]
 
 
+def test_a_segment_whose_successor_begins_after_a_leap_of_the_clock_ends_with_its_date(lake):
+    writer = lake.writer()
+    writer.append([lake.book()])
+    writer.flush()
+    lake.clock.advance(3 * 86_400)
+    closing = writer._switch(final=False)
+    writer._start_open()
+    _die(writer)
+    first, second = _recover(lake)
+    assert (first.id, first.rows, first.date) == (closing.id, 1, lake.manifests()[0].date)
+    assert first.from_us < first.to_us <= second.from_us
+    assert len(lake.rows("orderbook")) == 1
+    assert lake.leftovers() == []
+
+
 def test_an_orderly_end_leaves_nothing_to_recover(lake):
     writer = lake.writer()
     writer.append([lake.book()])

@@ -68,6 +68,25 @@ def test_an_empty_segment_is_covered_by_a_manifest_alone(lake):
     assert not list(lake.root.rglob("*.parquet"))
 
 
+def test_after_a_leap_of_the_clock_no_segment_is_made_of_each_minute_leapt_over(lake):
+    """As on a machine without a clock of its own, that boots with the time of its last day and is then told the date."""
+    writer = lake.writer()
+    writer.append([lake.book()])
+    start_us = lake.clock.now_us
+    lake.clock.advance(14 * 86_400 + 30)
+    writer.append([lake.book()])
+    rotations = 0
+    while writer.is_rotation_due():
+        writer.rotate()
+        rotations += 1
+    writer.append([lake.book()])
+    writer.close()
+    first, last = lake.manifests()
+    assert (rotations, first.from_us, first.rows, last.rows) == (1, start_us, 1, 2)
+    assert first.to_us == next_boundary(start_us, 60)
+    assert last.from_us <= lake.clock.now_us < last.from_us + 60 * SECOND
+
+
 def test_a_record_after_the_boundary_waits_for_its_segment(lake):
     writer = lake.writer()
     lake.clock.advance(200)
