@@ -31,6 +31,7 @@ _LASTS_S = {
     "slow_socket": 3.0,
     "restart": 3.0,
 }
+_COUNTED = {*FRAME_FAULTS, *REST_FAULTS, *SOCKET_FAULTS, "gap"}
 _CHANNELS = ("orderbook", "trades", "ticker")
 
 
@@ -54,7 +55,7 @@ class Step(Fault):
     def __str__(self) -> str:
         when = f"{self.at_s:.1f} s" if self.at_s is not None else f"frame {self.at_frame}"
         what = [self.kind, self.exchange or "any exchange", self.symbol, self.channel]
-        number = f"x{self.count}" if self.count > 1 else None
+        number = f"x{self.count}" if self.count > 1 and self.kind in _COUNTED else None
         lasts = f"{self.seconds:g} s" if self.kind in {*_LASTS_S, "clock_skew"} else None
         code = str(self.code) if self.code is not None else None
         return f"{when}: {' '.join(part for part in [*what, number, lasts, code] if part)}"

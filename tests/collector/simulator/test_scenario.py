@@ -43,6 +43,11 @@ def test_a_wrong_scenario_is_one_clear_error(text, named, tmp_path):
         read_scenario(tmp_path / "nowhere.yaml")
 
 
+def test_how_often_is_said_only_of_what_waits_for_frames_or_requests():
+    assert str(Step("rest_error", count=3, code=429, at_s=3)) == "3.0 s: rest_error any exchange x3 429"
+    assert str(Step("clock_skew", exchange="okx", count=3, seconds=1.4, at_s=3)) == "3.0 s: clock_skew okx 1.4 s"
+
+
 def test_a_soak_is_drawn_from_its_seed():
     drawn = [draw_soak(seed, ("okx", "binanceus"), ("BTC/USDT",), 1200.0) for seed in (3, 3, 4)]
     assert drawn[0] == drawn[1] != drawn[2]
