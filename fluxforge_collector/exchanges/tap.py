@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import weakref
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, cast
@@ -188,11 +189,13 @@ class Tap:
         """Record what is in a new cache, and from now on each trade as it is appended: once each, in order."""
         if "append" in vars(cache):
             return
-        recorder, append = self.recorder, cache.append
+        recorder, append = self.recorder, type(cache).append
         is_plain = type(cache) is ArrayCache
+        itself = weakref.ref(cache)  # in a cycle its trades would outlive it until garbage is looked for
 
         def tapped_append(trade: Any) -> None:
-            append(trade)
+            cache = itself()
+            append(cache, trade)
             # the cache outlives the connection that filled it first
             recorder.trade(recorder.connection or connection, trade)
             if is_plain and len(cache) > _CACHED_TRADES:

@@ -1,7 +1,9 @@
 """The taps over a real ccxt exchange object, without a socket."""
 
 import asyncio
+import gc
 import itertools
+import weakref
 
 import pytest
 import pytest_asyncio
@@ -88,6 +90,23 @@ async def test_a_cache_of_ccxt_s_own_size_stays_small_in_memory(exchange, out):
         client.resolve(cache, "trades:BTC/USDT")
     assert len(ids(out)) == 500
     assert len(cache) == 64
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("cache_class", [ArrayCache, ArrayCacheBySymbolById])
+async def test_a_cache_goes_with_its_connection_and_waits_for_no_garbage_collection(exchange, cache_class):
+    """Connections may be lost many times a minute, and each with a thousand trades."""
+    client = exchange.client("ws://x")
+    exchange.trades["BTC/USDT"] = cache_class(10)
+    exchange.trades["BTC/USDT"].append(trade(1))
+    client.resolve(exchange.trades["BTC/USDT"], "trades:BTC/USDT")
+    cache = weakref.ref(exchange.trades["BTC/USDT"])
+    gc.disable()
+    try:
+        client.on_error(NetworkError("lost"))
+        assert cache() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.asyncio
