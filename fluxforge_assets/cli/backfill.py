@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fluxforge_assets.cli.selection import Selection, check_assets, known_instruments, open_instance, select
+from fluxforge_assets.cli.selection import (
+    Selection,
+    check_assets,
+    known_instruments,
+    landed_instruments,
+    open_instance,
+    select,
+)
 from fluxforge_collector.cli.sizes import counted
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError
@@ -61,7 +68,10 @@ def command(
         raise FluxForgeError("say what to compute again", "give --stale or --all, and not both")
     config = load_config(config_file)
     lake = existing_lake(config)
-    selection = select(first, last, instruments, known_instruments(lake, config))
+    known = known_instruments(lake, config)
+    if is_all and not known.issuperset(instruments):
+        known |= landed_instruments(lake)
+    selection = select(first, last, instruments, known)
     instance = open_instance()
     datasets = check_assets(assets)
     wanted = _stale(instance, lake, config, datasets, selection) if is_stale else _collected(lake, datasets, selection)
@@ -76,7 +86,7 @@ def command(
     if as_json:
         click.echo(json.dumps(_as_json(instance, batches, launched), indent=1))
     else:
-        _say(instance, batches, launched)
+        _say(instance, batches, launched, is_stale=is_stale)
 
 
 def _stale(
@@ -153,12 +163,14 @@ def _as_json(instance: dg.DagsterInstance | None, batches: list[Batch], launched
     }
 
 
-def _say(instance: dg.DagsterInstance | None, batches: list[Batch], launched: list[str]) -> None:
+def _say(instance: dg.DagsterInstance | None, batches: list[Batch], launched: list[str], *, is_stale: bool) -> None:
     """Tell what would run, or what was launched."""
     from fluxforge_assets.defs.launching import title_of
 
     if not batches:
-        click.echo("nothing to compute again")
+        click.echo(
+            "nothing to compute again" if is_stale else "nothing of this was collected: see `fluxforge coverage`"
+        )
         return
     for batch in batches[:SHOWN]:
         click.echo(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from fluxforge_assets.cli.paths import OnDisk
-from fluxforge_assets.cli.selection import Selection, check_instruments, select
+from fluxforge_assets.cli.selection import Selection, select
+from fluxforge_assets.lake.named import check_instruments
 from fluxforge_collector.cli.sizes import counted
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError, StorageError

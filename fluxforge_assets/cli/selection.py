@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fluxforge_assets.lake.named import check_date, check_instruments
 from fluxforge_collector.errors import FluxForgeError
 from fluxforge_collector.instruments import Instrument
 
@@ -40,39 +39,10 @@ class Selection:
 
 def select(first: str | None, last: str | None, instruments: Sequence[str], known: Iterable[str]) -> Selection:
     """What the options name. Raises: FluxForgeError for a date or an instrument that cannot be meant."""
-    start, end = check_date(first), check_date(last)
+    start, end = (None if text is None else check_date(text) for text in (first, last))
     if start and end and start > end:
         raise FluxForgeError(f"--from {start} is after --to {end}", "exchange the two")
     return Selection(start, end, check_instruments(instruments, known) if instruments else None)
-
-
-def check_date(text: str | None) -> str | None:
-    """A UTC date that has begun. Raises: FluxForgeError."""
-    if text is None:
-        return None
-    try:
-        date = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date().isoformat()
-    except ValueError:
-        raise FluxForgeError(f"{text!r} is no date", "write it like 2026-11-24") from None
-    today = datetime.now(UTC).date().isoformat()
-    if date > today:
-        raise FluxForgeError(f"{date} has not begun", f"today is {today} (UTC)")
-    return date
-
-
-def check_instruments(names: Sequence[str], known: Iterable[str]) -> frozenset[str]:
-    """Instrument keys; `binanceus:BTC/USDT` is understood too. Raises: FluxForgeError that names the nearest."""
-    all_known = sorted(set(known))
-    found = set()
-    for name in names:
-        exchange, _, symbol = name.partition(":")
-        key = Instrument(exchange, symbol).key if "/" in symbol else name
-        if key not in all_known:
-            near = difflib.get_close_matches(key, all_known, n=3, cutoff=0.4) or all_known[:5]
-            hint = f"did you mean {', '.join(near)}?" if near else "nothing has been collected yet"
-            raise FluxForgeError(f"there is no instrument {name!r} in the lake", hint)
-        found.add(key)
-    return frozenset(found)
 
 
 def check_assets(names: Sequence[str]) -> list[Dataset]:
@@ -95,6 +65,14 @@ def known_instruments(lake: Lake | None, config: Config | None) -> set[str]:
         for channel in ("orderbook", "trades", "ticker")
         for symbol in exchange.symbols_of(channel)
     }
+
+
+def landed_instruments(lake: Lake) -> set[str]:
+    """Keys of the instruments with bronze rows on any date, by the manifests."""
+    from fluxforge_assets.lake.archive import archives_of
+
+    archives = archives_of(lake).values()
+    return {key for archive in archives for date in archive.dates() for key in archive.instruments(archive.names(date))}
 
 
 def open_instance() -> dg.DagsterInstance | None:

@@ -3,25 +3,101 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
+import click
 import dagster as dg
+from dagster._core.definitions.partitions.context import partition_loading_context
 
+from fluxforge_assets.lake import named
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
 from fluxforge_collector.instruments import Instrument
 
 INSTRUMENTS = "instruments"
+EXAMPLE = "2026-11-24|binanceus:BTC-USDT"
 instruments = dg.DynamicPartitionsDefinition(name=INSTRUMENTS)
 
 
-def dates(config: Config) -> dg.DailyPartitionsDefinition:
+class UnknownKeyError(dg.DagsterError, click.ClickException):
+    """A key that names no partition. Dagster's command line prints what it says, in one line, and ends."""
+
+
+class _Told:
+    """Partitions of which an unknown key is told why it is, by whoever is asked for it first."""
+
+    def why_unknown(self, key: str) -> str | None:
+        """Why a key names no partition, with a remedy; None where it does."""
+        raise NotImplementedError
+
+    def validate_partition_key(self, partition_key: str, context: Any) -> None:
+        """Raises: UnknownKeyError. Dagster's command line asks."""
+        with partition_loading_context(new_ctx=context):
+            self._check(partition_key)
+
+    def get_partition_keys_in_range(
+        self, partition_key_range: dg.PartitionKeyRange, dynamic_partitions_store: Any = None
+    ) -> Any:
+        """The keys of a run. Raises: UnknownKeyError where one of its ends is none, as GraphQL lets it be launched."""
+        with partition_loading_context(dynamic_partitions_store=dynamic_partitions_store):
+            self._check(partition_key_range.start)
+            self._check(partition_key_range.end)
+            return super().get_partition_keys_in_range(partition_key_range)  # type: ignore[misc]
+
+    def _check(self, key: str) -> None:
+        if why := self.why_unknown(key):
+            raise UnknownKeyError(f"partition {key!r}: {why}")
+
+
+class Dates(_Told, dg.DailyPartitionsDefinition):
+    """UTC dates."""
+
+    def why_unknown(self, key: str) -> str | None:
+        """Why a key names no partition, with a remedy; None where it does."""
+        first = f"{self.start:%Y-%m-%d}"
+        try:
+            date = named.check_date(key)
+        except FluxForgeError as error:
+            return str(error)
+        if key < first:
+            return f"it lies before etl.start_date {first} — set an earlier one"
+        return None if key == date else f"dates are written in full — write {date}"
+
+
+class InstrumentDates(_Told, dg.MultiPartitionsDefinition):
+    """Date × instrument."""
+
+    def __init__(self, dates: Dates) -> None:
+        super().__init__({"date": dates, "instrument": instruments})
+        self._dates = dates
+
+    def why_unknown(self, key: str) -> str | None:
+        """The same, asked where Dagster knows the instruments."""
+        date, bar, name = key.partition("|")
+        if not bar:
+            return f"it names no instrument — write it like {EXAMPLE}"
+        if why := self._dates.why_unknown(date):
+            return why
+        known = instruments.get_partition_keys()
+        if name in known:
+            return None
+        if not known:
+            return f"Dagster knows no instrument yet — set DAGSTER_HOME, or materialise bronze of {date} first"
+        try:
+            (meant,) = named.check_instruments([name], known)
+        except FluxForgeError as error:
+            return str(error)
+        return f"its symbol is not path-safe — write {date}|{meant}"
+
+
+def dates(config: Config) -> Dates:
     """UTC dates from the configured start to today, today included."""
-    return dg.DailyPartitionsDefinition(start_date=config.etl.start_date, end_offset=1, timezone="UTC")
+    return Dates(start_date=config.etl.start_date, end_offset=1, timezone="UTC")
 
 
-def instrument_dates(config: Config) -> dg.MultiPartitionsDefinition:
-    """Date × instrument; a key reads `2026-11-24|binanceus:BTC-USDT`."""
-    return dg.MultiPartitionsDefinition({"date": dates(config), "instrument": instruments})
+def instrument_dates(config: Config) -> InstrumentDates:
+    """Date × instrument; a key reads like `EXAMPLE`."""
+    return InstrumentDates(dates(config))
 
 
 def partition_key(date: str, instrument: Instrument) -> dg.MultiPartitionKey:
@@ -35,11 +111,11 @@ def today() -> str:
 
 
 def check_date(date: str) -> str:
-    """The date itself. Raises: dagster.Failure where it has not begun, which Dagster lets pass in a range."""
-    last = today()
-    if date > last:
-        raise dg.Failure(f"{date} has not begun (UTC today is {last}) — name a date up to today", allow_retries=False)
-    return date
+    """The date itself. Raises: dagster.Failure where it is none that has begun."""
+    try:
+        return named.check_date(date)
+    except FluxForgeError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
 
 
 def split_key(key: str) -> tuple[str, Instrument]:

@@ -160,6 +160,19 @@ def test_all_means_all_that_was_collected(lake, home, here, capsys):
     assert plan["estimate_seconds"] is None
 
 
+def test_all_takes_in_an_instrument_of_which_bronze_alone_is_left(lake, home, here, capsys):
+    """One that was pruned and that the configuration no longer names; what was never collected is no silent nothing."""
+    seal(lake.root, records(1, seconds=10, instruments=INSTRUMENTS[:1]))
+    land(lake, "ccxt")
+    wanted = ["--all", "--asset", "gold/bars", "--instrument"]
+    command.main([*wanted, BTC, "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["partitions"] == 1
+    command.main([*wanted, BTC, "--from", "2026-11-21"], standalone_mode=False)
+    assert capsys.readouterr().out == "nothing of this was collected: see `fluxforge coverage`\n"
+    with pytest.raises(FluxForgeError, match=f"there is no instrument '{ETH}' in the lake — did you mean {BTC}"):
+        command.main([*wanted, ETH], standalone_mode=False)
+
+
 def test_a_dry_run_writes_nothing(lake, config, home, here):
     fill(lake, config)
     configure(home, lake, **CHANGED)

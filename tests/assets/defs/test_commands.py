@@ -12,7 +12,7 @@ import pytest
 import yaml
 from support.market import DAY, INSTRUMENTS, records, seal
 
-from fluxforge_assets.defs.partitions import register
+from fluxforge_assets.defs.partitions import register, today
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.update import update
 
@@ -37,22 +37,32 @@ def home(tmp_path, lake, config):
 
 
 def test_what_cannot_be_meant_is_refused_and_changes_nothing(lake, config, home):
-    """An asset, an instrument, a key of the wrong kind, a date in the future; the home stays clean."""
+    """An asset; a range's instrument and a date in the future, each in the last line; the home stays clean."""
     seal(lake.root, records(1, seconds=20, instruments=INSTRUMENTS[:1]))
     land(lake, "ccxt")
     assert list(update(lake, config, "ccxt", DAY))
     kept = {path: path.stat().st_ino for path in (lake.root / "processed").rglob("*.parquet")}
-    for asked, named in (
-        (["--select", "gold/bar", "--partition", BTC], 'did you mean one of the following?\n\t["gold", "bars"]'),
-        ([*BOTH, "--partition", f"{DAY}|binanceus:NO-SUCH"], "NO-SUCH"),
-        ([*BOTH, "--partition", DAY], f"containing the passed partition key `{DAY}`"),
-        ([*BOTH, "--partition", "2099-01-01|binanceus:BTC-USDT"], "2099-01-01"),
+    for asked, last in (
+        (["--select", "gold/bar", "--partition", BTC], '["gold", "bars"]'),
+        (
+            [*BOTH, "--partition-range", f"{BTC}...{DAY}|binanceus:BTC-USD"],
+            (
+                f"Error: partition '{DAY}|binanceus:BTC-USD': there is no instrument 'binanceus:BTC-USD' in the lake"
+                " — did you mean binanceus:BTC-USDT?"
+            ),
+        ),
+        (
+            ["--select", "group:bronze", "--partition", "2099-01-01"],
+            f"Error: partition '2099-01-01': 2099-01-01 has not begun — today is {today()} (UTC)",
+        ),
     ):
         done = subprocess.run(
             [str(BIN / "dagster"), "asset", "materialize", "-m", "fluxforge_assets.definitions", *asked],
             cwd=home["DAGSTER_HOME"], env=home, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False,
         )  # fmt: skip
         assert done.returncode != 0
-        assert named in done.stdout + done.stderr
+        said = (done.stdout + done.stderr).strip().splitlines()
+        assert said[-1].strip() == last
+        assert last.startswith("Error: ") == (len(said) == 1)
     assert kept == {path: path.stat().st_ino for path in (lake.root / "processed").rglob("*.parquet")}
     assert {path.name for path in Path(home["DAGSTER_HOME"]).iterdir()} == {"dagster.yaml", ".dagster"}
