@@ -7,9 +7,13 @@ when it is asked, for which range, and how its rows become parts.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import polars as pl
+import pyarrow as pa
+from polars.exceptions import PolarsError
 
 from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.locks import locked
@@ -28,8 +32,8 @@ from fluxforge_assets.lake.replacing import finish
 from fluxforge_assets.lake.scanning import scan
 from fluxforge_assets.lake.swap import discard, keep, new_directory, swap
 from fluxforge_assets.lake.tries import forget, name_of
-from fluxforge_collector.errors import DataError
-from fluxforge_collector.storage.bucket import LakePath
+from fluxforge_collector.errors import DataError, FluxForgeError, StorageError
+from fluxforge_collector.storage.bucket import LakePath, refusal
 
 
 @dataclass
@@ -53,6 +57,23 @@ class _Known:
         return {name for part in self.parts for name in read_provenance(self.directory / part.name).inputs}
 
 
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """Turn what libraries raise into an error that says whether the data or the disk is to blame."""
+    try:
+        yield
+    except FluxForgeError:
+        raise
+    except (PolarsError, pa.ArrowException, OSError) as error:
+        said = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        if refused := refusal(error):
+            raise refused from error
+        if getattr(error, "errno", None) is not None:
+            raise StorageError(said, "check space and rights of the lake's root") from error
+        raise DataError(said, "materialise it again") from error
+
+
+@_in_our_words()
 def advance(lake: Lake, recipe: Recipe, place: Place) -> Change | None:
     """Append the rows that became final; build again what late inputs change. None where nothing is new.
 
@@ -81,6 +102,7 @@ def advance(lake: Lake, recipe: Recipe, place: Place) -> Change | None:
         return Writer(lake, recipe, place, directory, known.newest, inputs, fresh).write(frontier, until)
 
 
+@_in_our_words()
 def replace(lake: Lake, recipe: Recipe, place: Place) -> Change:
     """Compute a partition anew from all its inputs and put it in place of the old one in one step.
 

@@ -131,6 +131,7 @@ class GoldBars:
             for file in files:
                 read_provenance(file)  # one that is damaged says so itself
             raise DataError(
-                f"silver of {place.instrument.key} around {place.date} differs in its columns",
+                f"silver of {place.instrument.key} around {place.date} is damaged, or differs in its columns: "
+                f"{str(error).splitlines()[0]}",
                 "compute it again: fluxforge backfill --stale",
             ) from error

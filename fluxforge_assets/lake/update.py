@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import pyarrow as pa
-from polars.exceptions import PolarsError
-
 from fluxforge_assets.lake.advance import advance, lock_name
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bars import GoldBars
@@ -27,7 +24,6 @@ from fluxforge_assets.lake.vpin import GoldVpin
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import DataError, FluxForgeError, SegmentError
 from fluxforge_collector.instruments import Instrument
-from fluxforge_collector.storage.bucket import refusal
 
 _KNOWN = (
     SilverOrderbook, SilverTrades, SilverTicker, GoldBars, GoldLabels, GoldVpin, GoldCrossVenue, GoldOfiIntegrated,
@@ -117,11 +113,6 @@ def update(
                 change = advance(lake, recipe, place)
             except FluxForgeError as error:
                 yield _failed(lake, config, recipe.dataset, place, error, archive)
-                continue
-            except (PolarsError, pa.ArrowException, OSError) as error:
-                said = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-                wrapped = refusal(error) or DataError(said, "materialise it again")
-                yield _failed(lake, config, recipe.dataset, place, wrapped, archive)
                 continue
             if known:
                 forget(lake, source, date, name)

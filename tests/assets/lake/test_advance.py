@@ -1,10 +1,12 @@
 """Incremental = full: any split of the data over segments and runs gives the rows that one computation gives."""
 
+import errno
 import itertools
 import json
 import random
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 from support.market import DAY, INSTRUMENTS, NOON_US, SECOND, config_of, deliver, moment, records, seal
@@ -13,6 +15,7 @@ from fluxforge_assets.lake.advance import advance, replace
 from fluxforge_assets.lake.checks import CHECKS, Stored
 from fluxforge_assets.lake.compaction import compact
 from fluxforge_assets.lake.datasets import GOLD_BARS
+from fluxforge_assets.lake.events import SilverTrades
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake, Place
@@ -20,6 +23,7 @@ from fluxforge_assets.lake.places import Selection
 from fluxforge_assets.lake.recipe import Change
 from fluxforge_assets.lake.tries import tries
 from fluxforge_assets.lake.update import places_of, recipe_of, recipes, update
+from fluxforge_collector.errors import DataError, StorageError
 from fluxforge_collector.instruments import Instrument
 
 FAR_US = NOON_US + 30 * 86_400 * SECOND
@@ -197,6 +201,40 @@ def test_what_fails_leaves_the_partition_as_it_was(tmp_path, lake, config):
     assert errors
     assert all(path.name in error for error in errors)
     assert set(before) <= set((lake.root / "processed").rglob("*.parquet"))
+
+
+class Refused(SilverTrades):
+    """Trades that cannot be computed, for a reason that is no error of ours."""
+
+    error = None
+
+    def rows(self, place, from_us, to_us):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), StorageError),
+        (OSError("Corrupt snappy compressed data."), DataError),
+        (pa.ArrowInvalid("Mismatching schemas"), DataError),
+        (pl.exceptions.ComputeError("parquet: File out of specification"), DataError),
+    ],
+    ids=["full disk", "rotten page", "Arrow", "polars"],
+)
+@pytest.mark.parametrize("way", [advance, replace])
+def test_what_libraries_raise_is_told_in_our_words(lake, config, way, error, ours):
+    """So that whoever goes over many partitions goes on with the rest, and blames the data for no full disk."""
+    seal(lake.root, records(11, seconds=20, instruments=INSTRUMENTS[:1]))
+    land(lake, "ccxt")
+    recipe = Refused(lake, config, "ccxt")
+    recipe.error = error
+    (place,) = places_of(lake, "ccxt", DAY)
+    with pytest.raises(ours) as told:
+        way(lake, recipe, place)
+    assert type(told.value) is ours
+    assert str(error) in str(told.value)
+    assert lake.places("ccxt", "trades", DAY) == []
 
 
 def test_advance_by_hand_is_idempotent(lake, config):
