@@ -136,12 +136,10 @@ def _show_due(found: Iterable[Due | NotCompacted], *, is_json: bool) -> None:
             if is_json
             else f"{one.what:<18} {one.partition:<40} {counted(one.files, 'file'):>12} {readable(one.size):>10}"
         )
-    if not is_json:
-        click.echo(
-            f"would merge {counted(files, 'file')}, {readable(size)}"
-            if files
-            else "nothing to do: every closed day is compact"
-        )
+    if not is_json and files:
+        click.echo(f"would merge {counted(files, 'file')}, {readable(size)}")
+    elif not is_json and not failed:
+        click.echo("nothing to do: every closed day is compact")
     if failed:
         sys.exit(1)
 
@@ -158,10 +156,10 @@ def _show_done(found: Iterable[Compacted | NotCompacted], options: Compaction, *
         else:
             done.append(one)
             click.echo(json.dumps(asdict(one)) if is_json else _line(one))
-    if not is_json:
-        click.echo(
-            _sum(done) if done else f"nothing to do: every closed day is compact (target {options.target_file_mb} MiB)"
-        )
+    if not is_json and done:
+        click.echo(_sum(done))
+    elif not is_json and not failed:
+        click.echo(f"nothing to do: every closed day is compact (target {options.target_file_mb} MiB)")
     if failed:
         sys.exit(1)
 

@@ -12,7 +12,7 @@ from fluxforge_assets.lake.compacted import Compacted
 from fluxforge_assets.lake.datasets import DATASETS, Dataset
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.parts_merge import compact_partition, is_due
-from fluxforge_assets.lake.paths import Lake, Place, day_start_us
+from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.places import Selection, stored_places
 from fluxforge_assets.lake.segments_merge import CHANNELS, compact_segments, segments_due
 from fluxforge_collector.config.model import Compaction
@@ -90,11 +90,6 @@ def waiting(lake: Lake, options: Compaction, selection: Selection, *, now_us: in
             for place in stored_places(lake, dataset, selection):
                 if place.date <= closed and is_due(lake.partition(place, dataset.folder), options):
                     yield _processed(lake, dataset, place, options)
-
-
-def check_closed(date: str, options: Compaction, now_us: int) -> bool:
-    """Whether a date ended long enough ago. Raises: DataError where it is no date."""
-    return day_start_us(date) <= day_start_us(last_closed_date(options, now_us))
 
 
 def _bronze(

@@ -113,6 +113,9 @@ def test_a_file_that_cannot_be_read_is_told_and_exits_1(template, tmp_path):
     assert code == 1
     assert "part-1-2" in err
     assert "materialise" in err
+    code, out, err = fluxforge(root, "compact", "--channel", "trades")
+    assert (code, out) == (1, ""), "what could not be compacted is not compact"
+    assert "part-1-2" in err
 
 
 def test_retention_shows_first_and_deletes_when_told(template, tmp_path):
