@@ -18,6 +18,7 @@ from fluxforge_assets.defs.realtime import REALTIME
 from fluxforge_assets.defs.sensors import wait_for_next
 from fluxforge_assets.lake.checks import CHECKS, Stored
 from fluxforge_assets.lake.datasets import DATASETS, GOLD_BARS, REFRESHED, SILVER_ORDERBOOK
+from fluxforge_assets.lake.landing import dates_waiting
 from fluxforge_assets.lake.marks import mark, marks
 from fluxforge_assets.lake.plausibility import PLAUSIBLE
 from fluxforge_collector.config.load import load_config
@@ -174,6 +175,19 @@ def test_a_run_stays_for_what_comes_next_and_tells_all_of_it(tmp_path, config, i
                 f for (asset, place), f in found.items() if asset == dataset.asset and place.instrument.key in key
             ]
             assert event.metadata["dagster/partition_row_count"].value == frame.height
+
+
+def test_a_run_with_a_date_brings_that_one_up_to_date_and_ends(config, instance, lake, tmp_path, monkeypatch):
+    """Even under the configuration that holds, by which another one would stay an hour."""
+    (tmp_path / "fluxforge.yaml").write_text(json.dumps(json.loads(config.model_dump_json())))
+    monkeypatch.setenv("FLUXFORGE_CONFIG", str(tmp_path / "fluxforge.yaml"))
+    seal(lake.root, records(3, seconds=15))
+    seal(lake.root, records(4, seconds=15, start_us=NOON_US + 86_400_000_000))
+    job = build(load_config()).get_repository_def().get_job(REALTIME)
+    run = job.execute_in_process(run_config={"ops": {"follow_segments": {"config": {"date": DAY}}}}, instance=instance)
+    assert run.success
+    assert sorted(events_of(instance, "gold/bars")) == sorted(f"{DAY}|{key}" for key in KEYS)
+    assert dates_waiting(lake, "2026-11-27") == {"2026-11-21"}
 
 
 def total(lake):
