@@ -1,17 +1,20 @@
 """The check `configuration_current`, executed and by its sensor, over an instance and a lake of their own."""
 
+import time
+
 import dagster as dg
 import pytest
 from support.market import DAY, config_of, records, seal
 
 from fluxforge_assets.definitions import build
-from fluxforge_assets.defs.staleness import CHECK, configuration_sensor, known_versions, stale_partitions
+from fluxforge_assets.defs.staleness import CHECK, REST, configuration_sensor, known_versions, stale_partitions
 from fluxforge_assets.lake.datasets import DATASETS, GOLD_BARS, SILVER_ORDERBOOK
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::dagster.BetaWarning"),
     pytest.mark.filterwarnings("ignore::dagster.PreviewWarning"),
 ]
+FAR_S = 10_000_000_000
 KEY = f"{DAY}|binanceus:BTC-USDT"
 SILVER, BARS = (dg.AssetKey(d.asset_key) for d in (SILVER_ORDERBOOK, GOLD_BARS))
 
@@ -70,12 +73,37 @@ def test_the_sensor_judges_once_a_configuration_and_names_the_command(instance, 
     assert verdicts[SILVER].metadata["stale"].value == 1
     assert verdicts[SILVER].metadata["mend"].value == "fluxforge backfill --stale --asset silver/orderbook --launch"
     assert "binanceus:BTC-USDT" in verdicts[SILVER].metadata["partitions"].value
-    assert isinstance(tick(first.cursor), dg.SkipReason)
+    again = tick(due(first.cursor, 0))
+    assert not again.asset_events
+    assert "as many partitions are stale as before: " in again.skip_reason.skip_message
     materialise(config, instance, SILVER, BARS, partition=KEY)
-    later = tick(first.cursor)
+    later = tick(due(first.cursor, 0))
     assert SILVER in {event.asset_key for event in later.asset_events}
     assert all(event.passed for event in later.asset_events)
-    assert isinstance(tick(later.cursor), dg.SkipReason)
-    state, _, counts = later.cursor.rpartition("|")
-    yesterday = f"{state[:-10]}2026-01-01|{counts}"
+    assert isinstance(tick(due(later.cursor, 0)), dg.SkipReason)
+    state, counts, _ = later.cursor.split("|")
+    yesterday = f"{state[:-10]}2026-01-01|{counts}|{FAR_S}"
     assert len(tick(yesterday).asset_events) == len(DATASETS)
+
+
+def test_the_sensor_rests_as_long_as_looking_took_many_times(instance, lake, filled):
+    """Looking through a year of 500 instruments takes longer than the sensor's interval lasts."""
+    config = config_of(lake.root, horizons=[1, 10])
+    defs = build(config)
+
+    def tick(cursor):
+        context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"lake": defs.resources["lake"]})
+        return configuration_sensor(config)(context)
+
+    began_s = time.time()
+    first = tick(None)
+    took_s = time.time() - began_s
+    due_s = int(first.cursor.rpartition("|")[2])
+    assert began_s - 1 <= due_s <= began_s + took_s + REST * took_s + 1
+    assert "as many partitions were stale as before: " in tick(due(first.cursor, FAR_S)).skip_message
+    assert tick(due(first.cursor, due_s - FAR_S)).cursor
+
+
+def due(cursor, at_s):
+    """The same cursor, by which the sensor looks again at another time."""
+    return f"{cursor.rpartition('|')[0]}|{at_s}"
