@@ -40,8 +40,8 @@ class _Told:
     ) -> Any:
         """The keys of a run. Raises: UnknownKeyError where one of its ends is none, as GraphQL lets it be launched."""
         with partition_loading_context(dynamic_partitions_store=dynamic_partitions_store):
-            self._check(partition_key_range.start)
-            self._check(partition_key_range.end)
+            for key in dict.fromkeys((partition_key_range.start, partition_key_range.end)):
+                self._check(key)
             return super().get_partition_keys_in_range(partition_key_range)  # type: ignore[misc]
 
     def _check(self, key: str) -> None:
