@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -191,7 +191,8 @@ class Tap:
             return
         recorder, append = self.recorder, type(cache).append
         is_plain = type(cache) is ArrayCache
-        itself = weakref.ref(cache)  # in a cycle its trades would outlive it until garbage is looked for
+        # in a cycle its trades would outlive it until garbage is looked for
+        itself: Callable[[], Any] = weakref.ref(cache)
 
         def tapped_append(trade: Any) -> None:
             cache = itself()
