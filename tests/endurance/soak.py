@@ -28,6 +28,7 @@ from statistics import linear_regression, stdev
 import yaml
 from endurance.balance import Balance, balance
 
+from fluxforge_collector.health.heartbeat import heartbeats, read_heartbeat
 from fluxforge_collector.simulator import listing
 from fluxforge_collector.simulator.scenario import draw_soak
 
@@ -83,7 +84,7 @@ def soak(asked, folder: Path) -> dict:
     finally:
         exchange.stop()
     found = balance(truth, root, flush_s=FLUSH_S)
-    return judged(asked, samples, queue, stats, collected, found)
+    return judged(asked, samples, queue, stats, collected, found, silent_streams(root))
 
 
 def share_out(exchanges: list[str], instruments: int) -> dict[str, list[str]]:
@@ -115,6 +116,12 @@ def configured(folder: Path, root: Path, url: str, shares: dict[str, list[str]],
     }
     file.write_text(yaml.safe_dump(values))
     return file
+
+
+def silent_streams(root: Path) -> list[str]:
+    """What was asked for and never brought anything, by the sign of life the collector left last."""
+    streams = [stream for file in heartbeats(root) for stream in read_heartbeat(file).streams]
+    return [f"{s.exchange} {s.symbol} {s.channel}" for s in streams if s.last_us is None]
 
 
 class Exchange:
@@ -237,7 +244,9 @@ class Samples:
         }
 
 
-def judged(asked, samples: Samples, queue: dict, stats: dict, collected: dict, found: Balance) -> dict:
+def judged(
+    asked, samples: Samples, queue: dict, stats: dict, collected: dict, found: Balance, silent: list[str]
+) -> dict:
     """The report, and in `broken` the promises that were not kept."""
     memory = samples.trend()
     broken = []
@@ -250,8 +259,8 @@ def judged(asked, samples: Samples, queue: dict, stats: dict, collected: dict, f
     # over minutes, memory that is still being filled for the first time looks like growth
     if asked.seconds >= 1800 and memory["growth_mb"] > 2 * memory["noise_mb"]:
         broken.append("memory grows")
-    silent = [e for e in asked.exchanges.split(",") if not collected["account"].get(e, {}).get("states")]
-    broken += [f"nothing came of {exchange}" for exchange in silent]
+    # what an exchange refuses is never sent, and so in no account
+    broken += [f"nothing came of {stream}" for stream in silent[:5]]
     if stats["faults_ordered"] == 0:
         broken.append("no fault happened")
     return {
