@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -11,6 +12,20 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from fluxforge_collector.config.features import FeatureOptions
 from fluxforge_collector.errors import InstrumentError
 from fluxforge_collector.instruments import check_exchange, path_safe
+
+IN_BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])(?:/(.*))?")
+"""A place in a bucket: the bucket's name, and the way below it."""
+
+
+def is_place(text: str) -> bool:
+    """Whether a word names a directory or a place in a bucket: one misspelt, or of another store, is neither."""
+    return IN_BUCKET.fullmatch(text) is not None or not (text.startswith("s3:") or "://" in text)
+
+
+def _check_place(text: str | None) -> str | None:
+    if text is not None and not is_place(text):
+        raise ValueError(f"{text!r} names no bucket, which is written like s3://bucket/prefix")
+    return text
 
 
 class Section(BaseModel):
@@ -33,6 +48,8 @@ class Lake(Section):
         description="Postgres that holds the locks where several machines write to the lake, as "
         "postgresql://user@host/database, the password in it or in PGPASSWORD; null holds them in files",
     )
+
+    _root_is_a_place = field_validator("root")(_check_place)
 
     @field_validator("locks")
     @classmethod
@@ -304,6 +321,8 @@ class Sync(Section):
     exclude: tuple[str, ...] = Field((), description="patterns of keys not to copy")
     delete: bool = Field(default=False, description="whether parts there that the lake has replaced are deleted")
     hour: int = Field(4, ge=0, le=23, description="UTC hour of the daily run")
+
+    _remote_is_a_place = field_validator("remote")(_check_place)
 
 
 class Checks(Section):

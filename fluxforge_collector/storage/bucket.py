@@ -14,19 +14,18 @@ from functools import total_ordering
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fluxforge_collector.config.model import IN_BUCKET, Storage, is_place
 from fluxforge_collector.errors import ConfigError, MissingError, StorageError
 from fluxforge_collector.storage import Entry, Store
 from fluxforge_collector.storage.local import LocalStore
 
 if TYPE_CHECKING:
-    from fluxforge_collector.config.model import Storage
     from fluxforge_collector.storage.s3 import S3Store
 
 CACHED_FOLDERS = 40
 """Days whose manifests are kept on the disk: compaction looks back on a month every night."""
 _WILD = re.compile(r"[*?\[]")
 _REFUSED = ("AWS Error ", "object-store error: ")
-_ROOT = re.compile(r"s3://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])(?:/(.*))?")
 
 
 class Stat(NamedTuple):
@@ -232,11 +231,11 @@ def _make_room(cache: Path) -> None:
 
 def open_path(root: str, settings: Storage) -> LakePath:
     """The directory, or the place in a bucket, that a root names. Raises: ConfigError where it is neither."""
-    if not root.startswith("s3:"):
-        return Path(root).expanduser().absolute()
-    match = _ROOT.fullmatch(root)
+    match = IN_BUCKET.fullmatch(root)
     if not match:
-        raise ConfigError(f"{root!r} names no bucket", "write it like s3://bucket/prefix")
+        if not is_place(root):
+            raise ConfigError(f"{root!r} names no bucket", "write it like s3://bucket/prefix")
+        return Path(root).expanduser().absolute()
     try:
         from fluxforge_collector.storage.s3 import S3Store  # noqa: PLC0415  only where a bucket is named
     except ModuleNotFoundError as error:

@@ -49,6 +49,9 @@ MISTAKES = {
     "wrong type": ("ingestion: {batch_size: many}", ["ingestion.batch_size", "valid integer"]),
     "out of range": ("ingestion: {flush_interval_seconds: -1}", ["flush_interval_seconds", "greater than 0"]),
     "not a mapping": ("- a\n- b", ["holds no sections"]),
+    "a bucket misspelt": ("lake: {root: 'S3://bucket/x'}", ["lake.root", "'S3://bucket/x' names no bucket"]),
+    "a bucket of a name that none has": ("lake: {root: 's3://B/x'}", ["lake.root", "written like s3://bucket/prefix"]),
+    "a store of another kind": ("sync: {remote: 'gs://bucket/x'}", ["sync.remote", "'gs://bucket/x' names no bucket"]),
     "not YAML": ("lake: {root: [", ["not valid YAML", "line"]),
     "horizon off the grid": (
         "etl: {channels: {orderbook: {processor_options: {horizons: [1.5]}}}}",

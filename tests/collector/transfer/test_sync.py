@@ -202,6 +202,7 @@ def test_the_command_line_says_what_is_wrong_in_a_line(tmp_path, capsys, monkeyp
         (["upload"], "set sync.remote"),
         (["upload", "--source-path", "nowhere", "--dest-path", "there"], "there is no directory nowhere"),
         (["upload", "--source-path", "lake", "--dest-path", "s3://X"], "names no bucket"),
+        (["upload", "--source-path", "lake", "--dest-path", "gs://bucket/x"], "names no bucket"),
         (["upload", "--source-path", "lake", "--dest-path", "lake/"], "both source and destination"),
     ):
         with pytest.raises(SystemExit) as ended:
@@ -210,6 +211,7 @@ def test_the_command_line_says_what_is_wrong_in_a_line(tmp_path, capsys, monkeyp
         error = capsys.readouterr().err
         assert said in error
         assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["lake"]
 
 
 def test_a_bucket_s_folder_where_nothing_is_is_no_lake_in_step(s3_server, s3_store, tmp_path, capsys, monkeypatch):
