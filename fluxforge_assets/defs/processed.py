@@ -23,7 +23,7 @@ from fluxforge_assets.lake.datasets import (
     SILVER_TRADES,
     Dataset,
 )
-from fluxforge_assets.lake.marks import GOLD, mark
+from fluxforge_assets.lake.marks import mark_gold
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change
 from fluxforge_assets.lake.update import recipe_of, sources_of
@@ -134,7 +134,7 @@ def _build(
         archive = archives[place.source]
         change = replace(lake, recipe_of(dataset.asset, lake, config, place.source, archive), place)
         if dataset == SILVER_ORDERBOOK:
-            mark(lake, place.source, place.date, of=GOLD)
+            mark_gold(lake, place.source, place.date)
         shown = of_change(lake, change, archive)
     return shown
 

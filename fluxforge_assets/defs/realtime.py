@@ -19,7 +19,7 @@ from fluxforge_assets.defs.telling import Untold
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.compaction import NotCompacted
 from fluxforge_assets.lake.landing import dates_waiting, land
-from fluxforge_assets.lake.marks import GOLD, Mark, mark, marks
+from fluxforge_assets.lake.marks import Mark, mark, mark_gold, marks
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.recipe import Change
 from fluxforge_assets.lake.tidying import Untidy
@@ -130,7 +130,7 @@ def _catch_up(
             untold.landed(date)
     for known in [m for m in marked if m.date <= max(dates, default=m.date)]:
         errors = yield from _append(context, lake, config, known, archives[known.source])
-        mark(lake, known.source, known.date, of=GOLD)
+        mark_gold(lake, known.source, known.date)
         if errors:
             mark(lake, known.source, known.date)
         else:

@@ -11,6 +11,7 @@ import secrets
 from contextlib import suppress
 from typing import NamedTuple
 
+from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_collector.storage.bucket import LakePath, matching
 from fluxforge_collector.storage.changes import write
@@ -28,10 +29,11 @@ class Mark(NamedTuple):
     token: str
 
 
-def mark(lake: Lake, source: str, date: str, *, is_dirty: bool = True, of: str = REALTIME) -> None:
-    """Say durably that a date has work left."""
-    said = f"{'dirty' if is_dirty else 'open'} {secrets.token_hex(8)}"
-    write(_file(lake, source, date, of), said.encode(), is_shared=True)
+def mark(lake: Lake, source: str, date: str, *, is_dirty: bool = True, of: str = REALTIME) -> str:
+    """Say durably that a date has work left; the mark's token."""
+    token = secrets.token_hex(8)
+    write(_file(lake, source, date, of), f"{'dirty' if is_dirty else 'open'} {token}".encode(), is_shared=True)
+    return token
 
 
 def marks(lake: Lake, of: str = REALTIME) -> list[Mark]:
@@ -46,8 +48,27 @@ def marks(lake: Lake, of: str = REALTIME) -> list[Mark]:
     return found
 
 
+def mark_gold(lake: Lake, source: str, date: str) -> str:
+    """Say durably that silver of a date has changed; the mark's token."""
+    with locked(lake, _gold_lock(source)):
+        return mark(lake, source, date, of=GOLD)
+
+
+def settle_gold(lake: Lake, known: Mark) -> None:
+    """What gold reads of a date is in it; where silver has changed since, the mark stays."""
+    with locked(lake, _gold_lock(known.source)):
+        settle(lake, known, is_complete=True, of=GOLD)
+
+
+def _gold_lock(source: str) -> str:
+    return f"{GOLD}-{source}"
+
+
 def settle(lake: Lake, known: Mark, *, is_complete: bool, of: str = REALTIME) -> None:
-    """The work a mark stood for is done; where more has arrived since, the mark stays."""
+    """The work a mark stood for is done; where more has arrived since, the mark stays.
+
+    Nobody may mark the date at the same moment: that is for a lock to see to.
+    """
     path = _file(lake, known.source, known.date, of)
     if known not in marks(lake, of):
         return

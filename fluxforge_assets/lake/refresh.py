@@ -12,7 +12,7 @@ from fluxforge_assets.lake.cross_venue import GoldCrossVenue
 from fluxforge_assets.lake.datasets import SILVER_ORDERBOOK
 from fluxforge_assets.lake.from_silver import GoldRecipe, shifted
 from fluxforge_assets.lake.labels import GoldLabels
-from fluxforge_assets.lake.marks import GOLD, Mark, marks, settle
+from fluxforge_assets.lake.marks import GOLD, Mark, marks, settle_gold
 from fluxforge_assets.lake.ofi_integrated import GoldOfiIntegrated
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.recipe import Change
@@ -56,7 +56,7 @@ def refresh(lake: Lake, config: Config, waiting: Iterable[Mark]) -> Iterator[Cha
                         yield outcome
     for known in taken:
         if known.date not in failed:
-            settle(lake, known, is_complete=True, of=GOLD)
+            settle_gold(lake, known)
 
 
 def gold_marks(lake: Lake) -> list[Mark]:

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from support.market import DAY
 
-from fluxforge_assets.lake.marks import GOLD, mark, marks, settle
+from fluxforge_assets.lake.marks import GOLD, mark, mark_gold, marks, settle, settle_gold
 
 
 def test_a_date_that_several_mark_at_once_is_marked(lake):
@@ -29,3 +29,20 @@ def test_one_that_is_settled_while_others_look_is_gone_for_them(lake):
         assert len(list(turns)) == 50
         assert set(looks) <= {0, 1}
     assert not marks(lake)
+
+
+def test_silver_that_changes_while_gold_is_settled_is_not_forgotten(lake):
+    """A backfill marks a date with each partition; what it said last must be seen before it is settled."""
+    dates = [f"2026-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 6)]
+
+    def change():
+        return [[mark_gold(lake, "ccxt", date) for _ in range(20)][-1] for date in dates]
+
+    seen = set()
+    with ThreadPoolExecutor(1) as pool:
+        changing = pool.submit(change)
+        while not changing.done() or marks(lake, GOLD):
+            for known in marks(lake, GOLD):
+                seen.add(known.token)
+                settle_gold(lake, known)
+        assert set(changing.result()) <= seen
