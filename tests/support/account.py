@@ -80,15 +80,16 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_stat
     `sent` in the order sent, without repetitions over several connections; `kept` in the order captured;
     `causes` are the spans of whatever may bring a gap about besides frames that are missing. What was sent before
     the first row is not looked for where that came soon; elsewhere a gap covers it, also where no row came at all. A
-    state that opens a stream may come from a snapshot nobody sent as a frame; a trade
-    fetched afterwards may have been made while nobody was subscribed. What came without a field is kept without it,
-    but never a book. A state (not a trade) said again at once need not be kept again.
+    state that opens a stream may come from a snapshot nobody sent as a frame; a trade fetched afterwards may have been
+    made while nobody was subscribed. What came without a field is kept without it, but never a book. A state (not a
+    trade) said again at once need not be kept again.
     """
     wrong = []
     places = defaultdict(deque)
     for index, item in enumerate(sent):
         places[item.key].append(index)
     known = set(places)
+    times = [row.capture_us for row in kept if not row.is_backfilled]
     captured = [None] * len(sent)
     spoilt = 0 if is_book else sum(item.fault == "missing_field" for item in sent)
     changed = 0
@@ -113,8 +114,9 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_stat
     # the last one may still be held back for the next, which never came
     until = len(sent) - bool(sent and sent[-1].fault == "reorder")
     first = found[0] if found else len(sent)
-    for index in range(first if _is_soon(sent, captured, first) else 0, until):
-        if captured[index] is not None:
+    forgiven_us = _forgiven_us(sent, times)
+    for index in range(until):
+        if captured[index] is not None or (index < first and sent[index].wall_us <= forgiven_us):
             continue
         if is_state and index and sent[index].key == sent[index - 1].key and sent[index].key[0] is not None:
             continue  # a snapshot of the state said last, or a ticker that says the same of the same instant
@@ -132,7 +134,6 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_stat
             unseen += 1
         else:
             wrong.append(f"neither kept nor in a gap: {sent[index]}, between {before_us} and {then_us}")
-    times = [row.capture_us for row in kept if not row.is_backfilled]
     for gap in gaps:  # each by itself: a state may end one and begin the next
         inside = times[bisect_left(times, gap.start_us + flush_us + 1) : bisect_left(times, gap.end_us - flush_us)]
         if inside:
@@ -143,11 +144,12 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_stat
     return Account(len(sent), len(kept), in_gaps, unseen, len(gaps), wrong)
 
 
-def _is_soon(sent, captured, first):
-    """Whether a stream flowed within the first moments, or ended within them."""
+def _forgiven_us(sent, times):
+    """Until when what was sent is not looked for: the first row, or the end, where that came within the first moments."""
     if not sent:
-        return True
-    return (captured[first] if first < len(sent) else sent[-1].wall_us) - sent[0].wall_us < GRACE_US
+        return 0
+    began_us = times[0] if times else sent[-1].wall_us
+    return began_us if began_us - sent[0].wall_us < GRACE_US else 0
 
 
 def _lies_between(gap, before_us, then_us):
