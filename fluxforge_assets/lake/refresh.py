@@ -21,7 +21,6 @@ from fluxforge_assets.lake.vpin import GoldVpin
 from fluxforge_collector.config.model import Config
 from fluxforge_collector.errors import FluxForgeError
 from fluxforge_collector.instruments import Instrument
-from fluxforge_collector.storage.bucket import refusal
 
 
 def gold_recipes(lake: Lake, config: Config, source: str) -> list[GoldRecipe]:
@@ -80,8 +79,4 @@ def _advanced(lake: Lake, recipe: GoldRecipe, place: Place) -> Change | Failed |
         change = advance(lake, recipe, place)
     except FluxForgeError as error:
         return Failed(place, recipe.dataset.asset, error)
-    except OSError as error:
-        if refused := refusal(error):
-            return Failed(place, recipe.dataset.asset, refused)
-        raise
     return change if change and (change.rows or change.is_rebuilt) else None
