@@ -78,7 +78,7 @@ def command(
     early = sorted({key for keys in wanted.values() for key in keys if key[:10] < config.etl.start_date})
     if early:
         raise FluxForgeError(
-            f"before etl.start_date {config.etl.start_date} lies {counted(len(early), 'partition')}, first {early[0]}",
+            f"{counted(len(early), 'partition')} before etl.start_date {config.etl.start_date}, first {early[0]}",
             "set an earlier etl.start_date, or --from",
         )
     batches = plan(wanted, run_size)
