@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Iterable
-from operator import neg
 
 from fluxforge_collector.exchanges.coinbase.messages import Level
 from fluxforge_collector.exchanges.sound import MOST_LEVELS
@@ -13,16 +12,17 @@ from fluxforge_collector.exchanges.sound import MOST_LEVELS
 class BookSide:
     """One side. `sign` is 1 for bids, −1 for asks: with it the best price is always the greatest key.
 
-    Keys ascend, so that the changes near the best, which are most, move little of the list.
+    Keys ascend, prices and sizes beside them: changes near the best, which are most, move little of the lists.
     """
 
-    __slots__ = ("_depth", "_edge", "_keys", "_sign", "_sizes", "_top")
+    __slots__ = ("_depth", "_edge", "_keys", "_prices", "_sign", "_sizes", "_top")
 
     def __init__(self, sign: int, depth: int) -> None:
         self._sign = sign
         self._depth = depth
         self._keys: list[float] = []
-        self._sizes: dict[float, float] = {}
+        self._prices: list[float] = []
+        self._sizes: list[float] = []
         self._top: list[float] | None = None
         self._edge = float("-inf")
 
@@ -31,19 +31,24 @@ class BookSide:
 
     def fill(self, levels: dict[float, float]) -> None:
         """Begin anew with these sizes by price."""
-        self._sizes = {self._sign * price: size for price, size in levels.items() if size}
-        self._keys = sorted(self._sizes)
+        self._prices = sorted((price for price, size in levels.items() if size), reverse=self._sign < 0)
+        self._keys = [self._sign * price for price in self._prices]
+        self._sizes = [levels[price] for price in self._prices]
         self._top = None
 
     def put(self, price: float, size: float) -> None:
         """Set a level; a size of 0 removes it. Removing what was never told of is usual, and changes nothing."""
-        key, sizes = self._sign * price, self._sizes
-        if size:
-            if key not in sizes:
-                insort(self._keys, key)
-            sizes[key] = size
-        elif sizes.pop(key, None) is not None:
-            del self._keys[bisect_left(self._keys, key)]
+        key, keys, sizes = self._sign * price, self._keys, self._sizes
+        place = bisect_left(keys, key)
+        is_known = place < len(keys) and keys[place] == key
+        if size and is_known:
+            sizes[place] = size
+        elif size:
+            keys.insert(place, key)
+            self._prices.insert(place, price)
+            sizes.insert(place, size)
+        elif is_known:
+            del keys[place], self._prices[place], sizes[place]
         else:
             return
         if key >= self._edge:
@@ -52,12 +57,12 @@ class BookSide:
     def top(self) -> list[float]:
         """The best levels, price then size in turn. The list is never changed again, and may be had more than once."""
         if self._top is None:
-            keys = self._keys[: -self._depth - 1 : -1]
-            self._edge = keys[-1] if len(keys) == self._depth else float("-inf")
-            top = [0.0] * (2 * len(keys))
-            top[::2] = keys if self._sign > 0 else map(neg, keys)
-            top[1::2] = map(self._sizes.__getitem__, keys)
-            self._top = top
+            best = slice(None, -self._depth - 1, -1)
+            prices = self._prices[best]
+            self._edge = self._sign * prices[-1] if len(prices) == self._depth else float("-inf")
+            self._top = prices + prices
+            self._top[::2] = prices
+            self._top[1::2] = self._sizes[best]
         return self._top
 
 
