@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import dagster as dg
+from dagster._check import CheckError
 from dagster._core.definitions.partitions.context import partition_loading_context
 
 from fluxforge_assets.lake import named
@@ -35,18 +36,10 @@ class _Told:
         with partition_loading_context(new_ctx=context):
             self._check(partition_key)
 
-    def get_partition_keys_in_range(
-        self, partition_key_range: dg.PartitionKeyRange, dynamic_partitions_store: Any = None
-    ) -> Any:
-        """The keys of a run. Raises: UnknownKeyError where one of its ends is none, as GraphQL lets it be launched."""
-        with partition_loading_context(dynamic_partitions_store=dynamic_partitions_store):
-            for key in dict.fromkeys((partition_key_range.start, partition_key_range.end)):
-                self._check(key)
-            return super().get_partition_keys_in_range(partition_key_range)  # type: ignore[misc]
-
-    def _check(self, key: str) -> None:
-        if why := self.why_unknown(key):
-            raise UnknownKeyError(f"partition {key!r}: {why}")
+    def _check(self, *keys: str) -> None:
+        for key in keys:
+            if why := self.why_unknown(key):
+                raise UnknownKeyError(f"partition {key!r}: {why}")
 
 
 class Dates(_Told, dg.DailyPartitionsDefinition):
@@ -62,6 +55,11 @@ class Dates(_Told, dg.DailyPartitionsDefinition):
         if key < first:
             return f"it lies before etl.start_date {first} — set an earlier one"
         return None if key == date else f"dates are written in full — write {date}"
+
+    def get_partition_keys_in_range(self, partition_key_range: dg.PartitionKeyRange) -> Any:
+        """The keys of a run. Raises: UnknownKeyError, also for one that has not begun, which Dagster would take."""
+        self._check(partition_key_range.start, partition_key_range.end)
+        return super().get_partition_keys_in_range(partition_key_range)
 
 
 class InstrumentDates(_Told, dg.MultiPartitionsDefinition):
@@ -88,6 +86,20 @@ class InstrumentDates(_Told, dg.MultiPartitionsDefinition):
         except FluxForgeError as error:
             return str(error)
         return f"its symbol is not path-safe — write {date}|{meant}"
+
+    def get_partition_keys_in_range(
+        self, partition_key_range: dg.PartitionKeyRange, dynamic_partitions_store: Any = None
+    ) -> Any:
+        """The keys of a run. Raises: UnknownKeyError where one of its ends is none, as GraphQL lets it be launched.
+
+        Why is asked for only then: what Dagster knows of instruments is a query each time, and a run asks often.
+        """
+        with partition_loading_context(dynamic_partitions_store=dynamic_partitions_store):
+            try:
+                return super().get_partition_keys_in_range(partition_key_range)
+            except (dg.DagsterError, CheckError):
+                self._check(partition_key_range.start, partition_key_range.end)
+                raise
 
 
 def dates(config: Config) -> Dates:

@@ -4,8 +4,9 @@ import click
 import dagster as dg
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._core.instance.types import CachingDynamicPartitionsLoader
 
-from fluxforge_assets.defs.partitions import UnknownKeyError, dates, instrument_dates, register, today
+from fluxforge_assets.defs.partitions import UnknownKeyError, dates, instrument_dates, instruments, register, today
 
 FUTURE = "2099-01-01 has not begun — today is "
 EARLY = "it lies before etl.start_date 2026-11-01 — set an earlier one"
@@ -76,6 +77,35 @@ def test_a_run_for_what_is_no_partition_says_so(defs, instance, asset, key):
     )
     (failure,) = [event.step_failure_data for event in run.all_events if event.is_step_failure]
     assert f"UnknownKeyError: partition '{key}': " in failure.error.message
+
+
+class Asked(CachingDynamicPartitionsLoader):
+    """Dagster's instance, which tells how often it was asked for its instruments."""
+
+    def __init__(self, instance):
+        super().__init__(instance)
+        self.queries = 0
+
+    def get_dynamic_partitions(self, partitions_def_name):
+        self.queries += 1
+        return self._instance.get_dynamic_partitions(partitions_def_name)
+
+    def has_dynamic_partition(self, partitions_def_name, partition_key):
+        self.queries += 1
+        return self._instance.has_dynamic_partition(partitions_def_name, partition_key)
+
+
+@pytest.mark.usefixtures("known")
+def test_a_run_asks_for_instruments_no_more_often_than_dagster_would(config, instance):
+    """A run is asked for its keys with every partition that it tells of, and each question is a query."""
+    theirs = dg.MultiPartitionsDefinition({"date": dates(config), "instrument": instruments})
+    span = dg.PartitionKeyRange("2026-11-19|binanceus:BTC-USDT", "2026-11-20|binanceus:BTC-USDT")
+    counts = []
+    for made in (instrument_dates(config), theirs):
+        store = Asked(instance)
+        assert made.get_partition_keys_in_range(span, store) == [span.start, span.end]
+        counts.append(store.queries)
+    assert counts[0] == counts[1] > 0
 
 
 def test_dagster_and_its_command_line_both_know_the_error():
