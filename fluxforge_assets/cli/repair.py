@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from fluxforge_assets.cli.selection import select
+from fluxforge_collector.cli.sizes import counted
 from fluxforge_collector.config.load import load_config
 
 
@@ -48,6 +49,6 @@ def command(*, is_applied: bool, first: str | None, last: str | None, is_json: b
             click.echo(f"{fault.kind:<12} {where}\n{'':<12} {fault.problem}: {fault.remedy} ({outcome})")
     if not is_json:
         hint = "" if is_applied or not found else "; nothing was changed: --apply mends"
-        click.echo(f"{found} faults, {mended} mended{hint}" if found else "nothing is wrong")
+        click.echo(f"{counted(found, 'fault')}, {mended} mended{hint}" if found else "nothing is wrong")
     if found > mended:
         sys.exit(1)

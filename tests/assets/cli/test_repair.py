@@ -31,7 +31,7 @@ def test_it_shows_first_and_mends_when_told(lake, typed):
     code, said, _ = typed("repair")
     assert code == 1
     assert "a copy of what has landed: move it aside (would be done)" in said
-    assert said.endswith("1 faults, 0 mended; nothing was changed: --apply mends\n")
+    assert said.endswith("1 fault, 0 mended; nothing was changed: --apply mends\n")
     assert files_below(lake) == before
     code, said, _ = typed("repair", "--apply", "--json")
     assert (code, json.loads(said)["mended"]) == (0, True)
