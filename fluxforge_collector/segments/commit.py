@@ -34,21 +34,30 @@ if TYPE_CHECKING:
 CHANNELS = tuple(RECORDS.values())
 _KNOWN = b"fluxforge.known"
 _FOLLOWS = b"fluxforge.follows"
+_FOLLOWS_TO = b"fluxforge.follows_to"
 _log = structlog.get_logger(__name__)
 
 Known = dict[Channel, set[Instrument]]
 
 
 class Header(NamedTuple):
-    """What a segment's gaps journal says at its head: instruments seen before it, and the segment it follows."""
+    """What a segment's gaps journal says at its head: instruments seen before it, and the segment it follows.
+
+    `follows_to_us` is where that one ends; after a leap of the clock this one begins later.
+    """
 
     known: Known
-    follows: str | None
+    follows: str | None = None
+    follows_to_us: int | None = None
 
     def to_metadata(self) -> dict[str, str]:
         """The header as metadata of the journal's schema."""
         known = {channel: sorted(i.key for i in instruments) for channel, instruments in self.known.items()}
-        return {_KNOWN.decode(): json.dumps(known), _FOLLOWS.decode(): self.follows or ""}
+        return {
+            _KNOWN.decode(): json.dumps(known),
+            _FOLLOWS.decode(): self.follows or "",
+            _FOLLOWS_TO.decode(): str(self.follows_to_us or ""),
+        }
 
     @classmethod
     def read(cls, path: Path) -> Header | None:
@@ -60,6 +69,7 @@ class Header(NamedTuple):
             return cls(
                 {Channel(channel): {Instrument.from_key(key) for key in keys} for channel, keys in known.items()},
                 metadata[_FOLLOWS].decode() or None,
+                int(metadata[_FOLLOWS_TO] or 0) or None,
             )
         except (JournalError, KeyError, ValueError):
             return None
@@ -69,9 +79,8 @@ class Header(NamedTuple):
 class Ending:
     """How a segment ended.
 
-    `to_us` is where its successor begins, which after a leap of the clock is not where it ends; None where that is not
-    known. `crash_until_us` is given where rows may be missing from each instrument's last record on, and is when that
-    was found; `final` after an orderly stop.
+    `to_us` is where its range ends, None where that is not known. `crash_until_us` is given where rows may be missing
+    from each instrument's last record on, and is when that was found; `final` after an orderly stop.
     """
 
     to_us: int | None
@@ -171,7 +180,7 @@ def seal_segment(
         source=paths.source,
         collector=name.collector,
         from_us=name.start_us,
-        to_us=min(ending.to_us or max([name.start_us, *last_us]) + 1, midnight_us),
+        to_us=ending.to_us or min(max([name.start_us, *last_us]) + 1, midnight_us),
         final=ending.final,
         channels={
             channel: read.entry

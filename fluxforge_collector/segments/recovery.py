@@ -125,5 +125,5 @@ def _ending(paths: SourcePaths, orphan: _Orphan, orphans: list[_Orphan], clock: 
     for other in orphans:
         header = Header.read(paths.journal(Channel.GAPS, other.name.id, other.form))
         if header is not None and header.follows == orphan.name.id:
-            return Ending(other.name.start_us)
+            return Ending(header.follows_to_us)
     return Ending(None, crash_until_us=clock.capture_us())

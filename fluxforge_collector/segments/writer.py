@@ -122,7 +122,7 @@ class SegmentWriter:
         self._open = self._new_segment(clock.capture_us())
         self._lock = CollectorLock(self._paths, ingestion.collector)
         try:
-            self._open.start(Header(self._known, None))
+            self._open.start(Header(self._known))
         except BaseException:
             self._lock.release()
             raise
@@ -227,7 +227,7 @@ class SegmentWriter:
         """Start the open segment, once everything of the closing one is on disk."""
         if self._closing:
             self._closing.write()
-            self._open.start(Header(self._closing.known, self._closing.id))
+            self._open.start(Header(self._closing.known, self._closing.id, self._closing.to_us))
 
     def rotate(self) -> Manifest:
         """Close every channel of the segment together, seal it, commit it; rows go on into the next.
