@@ -52,6 +52,13 @@ def date_of(time_us: int) -> str:
     return (_EPOCH + timedelta(microseconds=time_us)).strftime("%Y-%m-%d")
 
 
+def newest_dates(folder: Path, now_us: int) -> list[Path]:
+    """The folders of the last two dates up to now, and any after: a clock that was ahead may have left some."""
+    dates = sorted(folder.glob("date=*"))
+    begun = [date for date in dates if date.name <= f"date={date_of(now_us)}"]
+    return dates[max(0, len(begun) - 2) :]
+
+
 def _stamp(time_us: int) -> str:
     return (_EPOCH + timedelta(microseconds=time_us)).strftime("%Y%m%dT%H%M%SZ")
 

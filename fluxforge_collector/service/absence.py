@@ -13,7 +13,7 @@ from fluxforge_collector.errors import DataError, ManifestError
 from fluxforge_collector.exchanges.surroundings import Start
 from fluxforge_collector.records import Channel, GapReason
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
-from fluxforge_collector.segments.names import SegmentName, SourcePaths, segment_of_file
+from fluxforge_collector.segments.names import SegmentName, SourcePaths, newest_dates, segment_of_file
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ def last_manifest(paths: SourcePaths, collector: str, now_us: int) -> Manifest |
     `was_ahead`.
     """
     last: Manifest | None = None
-    for last in (manifest for manifest in newest_manifests(paths, collector) if manifest.to_us <= now_us):
+    for last in (one for one in newest_manifests(paths, collector, now_us) if one.to_us <= now_us):
         if last.final or any(entry.rows for channel, entry in last.channels.items() if channel != Channel.GAPS):
             break
     return last
@@ -36,14 +36,19 @@ def last_manifest(paths: SourcePaths, collector: str, now_us: int) -> Manifest |
 
 def was_ahead(paths: SourcePaths, collector: str, now_us: int) -> bool:
     """Whether an earlier run's clock was ahead of now, so that nobody can tell how long nothing was collected."""
-    newest = next(newest_manifests(paths, collector), None)
+    newest = next(newest_manifests(paths, collector, now_us), None)
     return newest is not None and newest.to_us > now_us
 
 
-def newest_manifests(paths: SourcePaths, collector: str) -> Iterator[Manifest]:
-    """The manifests of a collector's last segments, newest first; one that cannot be read is passed over."""
+def newest_manifests(paths: SourcePaths, collector: str, now_us: int) -> Iterator[Manifest]:
+    """The manifests of a collector's last segments, newest first; one that cannot be read is passed over.
+
+    Of what landed or was sent it is the last two dates: a segment around midnight may be there before one of the day
+    before.
+    """
     names: dict[SegmentName, Path] = {}
-    for directory in (paths.ready_dir, paths.processing_dir, paths.quarantine_dir, *_newest_archives(paths)):
+    kept = [date for home in (paths.archive_dir, paths.uploaded_dir) for date in newest_dates(home, now_us)]
+    for directory in (paths.ready_dir, paths.processing_dir, paths.quarantine_dir, *kept):
         for file in directory.glob("segment_*.json"):
             with suppress(DataError):
                 names[segment_of_file(file.name)] = file
@@ -51,12 +56,6 @@ def newest_manifests(paths: SourcePaths, collector: str) -> Iterator[Manifest]:
     for name in mine:
         with suppress(ManifestError):
             yield read_manifest(names[name])
-
-
-def _newest_archives(paths: SourcePaths) -> list[Path]:
-    """The last two dates landed or sent: a segment around midnight may have landed before one of the day before."""
-    homes = (paths.archive_dir, paths.uploaded_dir)
-    return [date for home in homes for date in sorted(home.glob("date=*"), reverse=True)[:2]]
 
 
 def start_of(last: Manifest | None, now_us: int) -> Start:

@@ -33,7 +33,7 @@ def last_trades(paths: SourcePaths, last: Manifest, wanted: Iterable[Instrument]
     """
     found: dict[Instrument, list[TradeRecord]] = {}
     open_ = set(wanted)
-    for manifest in newest_manifests(paths, last.collector):
+    for manifest in newest_manifests(paths, last.collector, last.to_us):
         entry = manifest.channels.get(Channel.TRADES, ChannelEntry())
         mine = {instrument for instrument in open_ if instrument.key in entry.instruments}
         if not open_ or manifest.to_us < last.to_us - LONGEST_FETCH_US:

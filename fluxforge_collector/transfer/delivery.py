@@ -19,11 +19,10 @@ from fluxforge_collector.config.model import Retention
 from fluxforge_collector.durable import storage_errors
 from fluxforge_collector.errors import DataError, MissingError
 from fluxforge_collector.segments.manifest import Manifest, read_manifest
-from fluxforge_collector.segments.names import SegmentName, SourcePaths, date_of, segment_of_file
+from fluxforge_collector.segments.names import DAY_US, SegmentName, SourcePaths, date_of, newest_dates, segment_of_file
 from fluxforge_collector.storage import Store
 from fluxforge_collector.storage.changes import delete, move
 
-_DAY_S = 86_400.0
 _MIB = 1 << 20
 
 
@@ -104,21 +103,17 @@ def forget(landing: Path, rules: Retention, *, now_s: float | None = None) -> in
 
     The manifests of the newest two dates always stay: the next start reads from them since when nothing was collected.
     """
-    now_s = time.time() if now_s is None else now_s
+    now_us = round((time.time() if now_s is None else now_s) * 1e6)
+    oldest = date_of(now_us - round((rules.keep_local_days or 0.0) * DAY_US))
     gone = 0
     for paths, date in _sent_dates(landing):
-        is_past = rules.keep_local_days is not None and date < date_of(round((now_s - _age_s(rules)) * 1e6))
-        if is_past:
-            gone += _delete(paths, date)
+        if rules.keep_local_days is not None and date < oldest:
+            gone += _delete(paths, date, now_us)
     for paths, date in _sent_dates(landing):
         if shutil.disk_usage(landing).free >= rules.min_free_mb * _MIB:
             break
-        gone += _delete(paths, date)
+        gone += _delete(paths, date, now_us)
     return gone
-
-
-def _age_s(rules: Retention) -> float:
-    return (rules.keep_local_days or 0.0) * _DAY_S
 
 
 def _sent_dates(landing: Path) -> list[tuple[SourcePaths, str]]:
@@ -131,11 +126,10 @@ def _sent_dates(landing: Path) -> list[tuple[SourcePaths, str]]:
     return sorted(found, key=lambda one: (one[1], one[0].source))
 
 
-def _delete(paths: SourcePaths, date: str) -> int:
+def _delete(paths: SourcePaths, date: str, now_us: int) -> int:
     """Delete a date's copies, files first; its manifests stay while it is one of the newest two."""
     files = sorted(paths.uploaded_dir.glob(f"*/date={date}/segment_*"))
-    newest = sorted(folder.name for folder in paths.uploaded_dir.glob("date=*"))[-2:]
-    if f"date={date}" not in newest:
+    if paths.uploaded_dir / f"date={date}" not in newest_dates(paths.uploaded_dir, now_us):
         files += sorted(paths.uploaded_dir.glob(f"date={date}/segment_*.json"))
     for file in files:
         delete(file)

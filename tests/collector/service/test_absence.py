@@ -11,8 +11,11 @@ from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.metrics import Tally
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.manifest import read_manifest
+from fluxforge_collector.segments.names import SourcePaths
+from fluxforge_collector.service.absence import last_manifest, was_ahead
 from fluxforge_collector.service.plan import Plan
 from fluxforge_collector.service.source import Source
+from fluxforge_collector.storage.changes import move
 
 BOOK = Stream(Channel.ORDERBOOK, "BTC/USDT")
 
@@ -52,6 +55,17 @@ def run(tmp_path):
 def test_a_second_run_tells_of_the_time_since_the_first(run):
     assert run(0) == ([(0, 5)], {})
     assert run(20) == ([(20, 25)], {"shutdown": 1})
+
+
+def test_the_last_segment_is_found_beside_dates_that_only_a_wrong_clock_has_shown(run, tmp_path):
+    for day in (0, 3, 4):
+        run(day * 86_400)
+    paths = SourcePaths(tmp_path, "ccxt")
+    for manifest in map(read_manifest, paths.ready_dir.glob("segment_*.json")):
+        move(paths.ready_manifest(manifest.id), paths.archive_manifest(manifest.date, manifest.id))
+    now_us = NOON_US + 20 * SECOND
+    assert was_ahead(paths, Ingestion().collector, now_us)
+    assert last_manifest(paths, Ingestion().collector, now_us).to_us == NOON_US + 5 * SECOND
 
 
 def test_no_time_is_covered_that_only_a_wrong_clock_has_shown(run):

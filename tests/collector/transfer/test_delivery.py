@@ -128,6 +128,8 @@ def test_a_broken_way_loses_and_doubles_nothing(landing, s3_server, s3_store, tm
 def test_copies_go_by_their_days_and_the_last_manifests_stay(landing, tmp_path):
     root, manifests = landing
     deliver_all(root, LocalStore(tmp_path / "store"))
+    for ahead in ("2999-01-01", "2999-01-02"):  # of a run whose clock was wrong
+        (SourcePaths(root, "ccxt").uploaded_dir / f"date={ahead}").mkdir()
     sent_s = manifests[-1].to_us / 1e6
     assert forget(root, Retention(keep_local_days=1, min_free_mb=0), now_s=sent_s + DAY_S / 2) == 0
     assert forget(root, Retention(keep_local_days=None, min_free_mb=0), now_s=sent_s + 9 * DAY_S) == 0
