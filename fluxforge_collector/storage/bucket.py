@@ -10,6 +10,7 @@ import fnmatch
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import total_ordering
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -224,8 +225,11 @@ def nearby(path: LakePath, work: Path) -> LakePath:
 
 def _make_room(cache: Path) -> None:
     """Delete the folders that were added to longest ago, for another one."""
-    folders = sorted(cache.glob("*/"), key=lambda folder: folder.stat().st_mtime)
-    for folder in folders[: max(0, len(folders) - CACHED_FOLDERS + 1)]:
+    added: list[tuple[float, Path]] = []
+    for folder in cache.glob("*/"):
+        with suppress(FileNotFoundError):  # another process makes room too
+            added.append((folder.stat().st_mtime, folder))
+    for _, folder in sorted(added)[: max(0, len(added) - CACHED_FOLDERS + 1)]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
