@@ -83,9 +83,14 @@ def sync(
 
 def _check_apart(source: Store, destination: Store) -> None:
     """Raises: StorageError where the next sync would copy the copy too, one folder deeper each time."""
-    one, other = (f"{store}/" for store in (source, destination))
+    one, other = _place(source), _place(destination)
     if one.startswith(other) or other.startswith(one):
         raise StorageError(f"{source} and {destination} lie one in the other", "name two places apart")
+
+
+def _place(store: Store) -> str:
+    """Where a store is, whatever way leads there."""
+    return f"{store.root.resolve() if isinstance(store, LocalStore) else store}/"
 
 
 def _carry(

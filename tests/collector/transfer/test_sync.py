@@ -100,16 +100,17 @@ def test_a_file_that_goes_between_its_listing_and_its_turn_is_passed_over(local_
     assert (done.gone, done.failed) == (1, {})
 
 
-@pytest.mark.parametrize("way", ["copy", "."])
-def test_a_copy_inside_its_lake_is_refused(local_store, way):
+@pytest.mark.parametrize("way", ["local/copy", "local", "link/copy"])
+def test_a_copy_inside_its_lake_is_refused(local_store, tmp_path, way):
     """Each sync would copy the copy of before."""
     fill(local_store, files=1)
     before = content(local_store)
-    inside = LocalStore(local_store.root / way)
+    (tmp_path / "link").symlink_to(local_store.root)
+    inside = LocalStore(tmp_path / way)
     for source, destination in ((local_store, inside), (inside, local_store)):
         with pytest.raises(StorageError, match="lie one in the other — name two places apart"):
             sync(source, destination, wanted=ALL)
-    beside = LocalStore(local_store.root.with_name(f"{local_store.root.name}-copy"))
+    beside = LocalStore(local_store.root / ".." / f"{local_store.root.name}-copy")
     assert sync(local_store, beside, wanted=ALL).copied == 3
     assert content(local_store) == before
 
