@@ -66,7 +66,7 @@ class Source:
             record_frames=ingestion.record_frames,
         )
         self._exchanges: list[Exchange] = []
-        self._refused: list[str] = []
+        self._refused: dict[str, str] = {}
         self._is_open = False
 
     def open(self) -> None:
@@ -159,7 +159,7 @@ class Source:
         async with asyncio.TaskGroup() as exchanges:
             for exchange in self._exchanges:
                 exchanges.create_task(exchange.run())
-        raise FeedError("there is nothing to collect", "; ".join(self._refused) or "name symbols to collect")
+        raise FeedError("there is nothing to collect", "; ".join(self._refused.values()) or "name symbols to collect")
 
     def _checkpoint(self, at_us: int) -> None:
         for exchange in self._exchanges:
@@ -167,8 +167,9 @@ class Source:
 
     def _refuse(self, what: str) -> None:
         """Tell of it once, though connections are renewed every day, and ask again."""
-        if what in self._refused:
+        subject = what.partition(": ")[0]  # why may read otherwise each time: OKX names the connection
+        if subject in self._refused:
             return
-        self._refused.append(what)
+        self._refused[subject] = what
         self._tally.refused.append(what)
         log.error("refused", what=what)

@@ -80,10 +80,10 @@ async def test_what_is_refused_again_is_told_of_once(tmp_path):
     numbers = {"next_seq": itertools.count().__next__, "next_conn": itertools.count().__next__}
     source = Source(plan, tmp_path, Ingestion(), clock=SystemClock(), tally=tally, **numbers, on_rotated=lambda: None)
     source.open()
-    for symbol in ("X", "Y", "X"):
-        given[0](f"okx has no symbol {symbol!r}")
+    for symbol, connection in (("X/Y:Y", "a4d3ae55"), ("X/Y:Z", "a4d3ae55"), ("X/Y:Y", "b1c2d3e4")):
+        given[0](f"okx refuses ticker of {symbol}: BadSymbol: {connection}")
     await source.finish()
-    assert tally.refused == ["okx has no symbol 'X'", "okx has no symbol 'Y'"]
+    assert tally.refused == [f"okx refuses ticker of {symbol}: BadSymbol: a4d3ae55" for symbol in ("X/Y:Y", "X/Y:Z")]
 
 
 @pytest.mark.asyncio
