@@ -58,8 +58,8 @@ class _Known:
 
 
 @contextmanager
-def _in_our_words() -> Iterator[None]:
-    """Turn what libraries raise into an error that says whether the data or the disk is to blame."""
+def in_our_words() -> Iterator[None]:
+    """Turn what libraries raise over a partition into an error that says whether the data or the disk is to blame."""
     try:
         yield
     except FluxForgeError:
@@ -73,7 +73,7 @@ def _in_our_words() -> Iterator[None]:
         raise DataError(said, "materialise it again") from error
 
 
-@_in_our_words()
+@in_our_words()
 def advance(lake: Lake, recipe: Recipe, place: Place) -> Change | None:
     """Append the rows that became final; build again what late inputs change. None where nothing is new.
 
@@ -102,7 +102,7 @@ def advance(lake: Lake, recipe: Recipe, place: Place) -> Change | None:
         return Writer(lake, recipe, place, directory, known.newest, inputs, fresh).write(frontier, until)
 
 
-@_in_our_words()
+@in_our_words()
 def replace(lake: Lake, recipe: Recipe, place: Place) -> Change:
     """Compute a partition anew from all its inputs and put it in place of the old one in one step.
 

@@ -14,6 +14,7 @@ from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.parts_merge import compact_partition, is_due
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.places import Selection, stored_places
+from fluxforge_assets.lake.reading import patiently
 from fluxforge_assets.lake.segments_merge import CHANNELS, compact_segments, segments_due
 from fluxforge_collector.config.model import Compaction
 from fluxforge_collector.errors import FluxForgeError
@@ -88,8 +89,8 @@ def waiting(lake: Lake, options: Compaction, selection: Selection, *, now_us: in
     for dataset in DATASETS:
         if selection.has(dataset.asset):
             for place in stored_places(lake, dataset, selection):
-                if place.date <= closed and is_due(lake.partition(place, dataset.folder), options):
-                    yield _processed(lake, dataset, place, options)
+                if place.date <= closed:
+                    yield from _processed(lake, dataset, place, options)
 
 
 def _bronze(
@@ -107,8 +108,17 @@ def _bronze(
         yield Due(what, date, len(names), size, run)
 
 
-def _processed(lake: Lake, dataset: Dataset, place: Place, options: Compaction) -> Due:
-    directory = lake.partition(place, dataset.folder)
-    sizes = [(directory / part.name).stat().st_size for part in parts_of(directory)]
-    run = partial(compact_partition, lake, dataset, place, options)
-    return Due(dataset.asset, f"{place.date}|{place.instrument.key}", len(sizes), sum(sizes), run)
+def _processed(lake: Lake, dataset: Dataset, place: Place, options: Compaction) -> Iterator[Due | NotCompacted]:
+    directory, partition = lake.partition(place, dataset.folder), f"{place.date}|{place.instrument.key}"
+
+    def sizes() -> list[int]:
+        return [(directory / part.name).stat().st_size for part in parts_of(directory)]
+
+    try:
+        found = patiently(lambda: sizes() if is_due(directory, options) else [])
+    except FluxForgeError as error:
+        yield NotCompacted(dataset.asset, partition, error)
+        return
+    if found:
+        run = partial(compact_partition, lake, dataset, place, options)
+        yield Due(dataset.asset, partition, len(found), sum(found), run)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fluxforge_assets.lake.advance import lock_name
+from fluxforge_assets.lake.advance import in_our_words, lock_name
 from fluxforge_assets.lake.compacted import ROW_GROUP_ROWS, Compacted, target_bytes
 from fluxforge_assets.lake.datasets import Dataset
 from fluxforge_assets.lake.locks import locked
@@ -27,7 +27,7 @@ from fluxforge_assets.lake.verification import ColumnDigests, Key, is_ascending,
 from fluxforge_collector.config.model import Compaction
 from fluxforge_collector.durable import storage_errors, sync_file
 from fluxforge_collector.errors import DataError
-from fluxforge_collector.storage.bucket import LakePath, readable
+from fluxforge_collector.storage.bucket import LakePath, readable, refusal
 
 Joins = Callable[[LakePath, Part], bool]
 """Whether a part is to be merged with its neighbours, where they are to be too."""
@@ -46,6 +46,7 @@ def is_due(directory: LakePath, options: Compaction) -> bool:
     return any(len(run) > 1 for run in _runs(directory, _small(options)))
 
 
+@in_our_words()
 def compact_partition(lake: Lake, dataset: Dataset, place: Place, options: Compaction) -> Compacted | None:
     """Merge what is small; None where nothing is. Late data and backfills wait meanwhile.
 
@@ -56,6 +57,7 @@ def compact_partition(lake: Lake, dataset: Dataset, place: Place, options: Compa
     return _compact(lake, dataset, place, options, _small(options)) if is_due(directory, options) else None
 
 
+@in_our_words()
 def merge_appended(lake: Lake, dataset: Dataset, place: Place, options: Compaction) -> Compacted | None:
     """Merge what was appended to an open day; None while it is few. Raises: as above."""
     runs = _runs(lake.partition(place, dataset.folder), _appended)
@@ -159,8 +161,7 @@ def _write_one(sources: Sequence[_Source], made: Path, dataset: Dataset, options
     schema = pq.read_schema(readable(sources[0].path))
     used, expected = 0, 0
     with storage_errors(f"merge parts of {sources[0].path.parent}"):
-        with pa.OSFile(str(hidden), "wb") as sink:
-            writer = _writer(sink, schema, dataset, options)
+        with pa.OSFile(str(hidden), "wb") as sink, _writer(sink, schema, dataset, options) as writer:
             held: list[pa.Table] = []
             for source in sources:
                 expected += pq.read_metadata(readable(source.path)).num_rows
@@ -176,7 +177,6 @@ def _write_one(sources: Sequence[_Source], made: Path, dataset: Dataset, options
             if held:
                 writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP_ROWS)
             writer.add_key_value_metadata(as_metadata(_provenance(sources[:used])))
-            writer.close()
         sync_file(hidden)
         _verify(hidden, digests, expected, dataset)
         first, last = sources[0].part, sources[used - 1].part
@@ -204,7 +204,9 @@ def _tables(path: LakePath, schema: pa.Schema) -> Iterator[pa.Table]:
         with pq.ParquetFile(readable(path)) as file:
             for batch in file.iter_batches(ROW_GROUP_ROWS):
                 yield pa.Table.from_batches([batch]).cast(schema.remove_metadata())
-    except (pa.ArrowException, ValueError) as error:
+    except (OSError, pa.ArrowException, ValueError) as error:
+        if refused := refusal(error):
+            raise refused from error
         raise DataError(f"part {path} cannot be merged: {error}", "materialise its partition again") from error
 
 

@@ -22,6 +22,7 @@ from fluxforge_assets.lake.places import Selection
 from fluxforge_assets.lake.swap import new_directory, swap
 from fluxforge_assets.lake.update import places_of, recipe_of, update
 from fluxforge_collector.config.model import Compaction
+from fluxforge_collector.errors import DataError
 
 LATER_US = NOON_US + 3 * 86_400 * SECOND
 CHANNELS = ("orderbook", "trades", "ticker", "gaps")
@@ -243,14 +244,42 @@ def test_a_segment_that_rotted_is_not_compacted(filled):
     assert len(done) > 10
 
 
-def test_a_part_that_rotted_is_not_compacted(filled):
+def no_parquet(part):
+    part.write_bytes(b"no parquet")
+
+
+def a_page_rotted(part):
+    data = bytearray(part.read_bytes())
+    start = pq.read_metadata(part).row_group(0).column(0).data_page_offset
+    data[start + 16 : start + 64] = bytes(48)
+    part.write_bytes(data)
+
+
+def gone_between_listing_and_opening(part):
+    part.unlink()
+    part.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (no_parquet, "cannot be read"),
+        (a_page_rotted, "cannot be merged"),
+        (gone_between_listing_and_opening, "kept vanishing"),
+    ],
+)
+def test_a_part_that_cannot_be_read_is_not_compacted_and_the_rest_is(filled, damage, said):
     place = places_of(filled, "ccxt", DAY)[0]
     directory = filled.partition(place, GOLD_BARS.folder)
-    (directory / parts_of(directory)[1].name).write_bytes(b"no parquet")
+    damage(directory / parts_of(directory)[1].name)
     before = sorted(directory.iterdir())
-    failed = [one for one in run(filled) if isinstance(one, NotCompacted)]
+    done = run(filled)
+    failed = [one for one in done if isinstance(one, NotCompacted)]
     assert [(one.what, one.partition) for one in failed] == [("gold/bars", f"{DAY}|{place.instrument.key}")]
+    assert type(failed[0].error) is DataError
+    assert said in failed[0].error.message
     assert sorted(directory.iterdir()) == before
+    assert len(done) > 10
 
 
 def test_a_missing_segment_is_an_error_not_fewer_rows(filled, config):
