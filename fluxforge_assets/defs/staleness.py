@@ -100,12 +100,13 @@ def configuration_sensor(config: Config) -> dg.SensorDefinition:
         options = config.etl.channels.orderbook.processor_options
         fingerprints = [dataset.fingerprint(options) for dataset in DATASETS]
         state = " ".join([*fingerprints, datetime.now(UTC).date().isoformat()])
-        judged, counted, due_s = [*(context.cursor or "").split("|"), "", ""][:3]
+        judged, counted, looked = [*(context.cursor or "").split("|"), "", ""][:3]
         before = counted.split() if judged == state else []
         if before and set(before) == {"0"}:
             return dg.SkipReason("the configuration is the one judged last, and nothing is stale")
+        ended_s, took_s = map(float, (looked or "0 0").split())
         began_s = time.time()
-        if before and began_s < float(due_s or 0):
+        if before and 0 <= began_s - ended_s < REST * took_s:  # none rests for a clock that was set back
             return dg.SkipReason(f"as many partitions were stale as before: {sum(map(int, before))}")
         opened = lake.open()
         verdicts = [evaluate(context.instance, opened, config, dataset) for dataset in DATASETS]
@@ -118,7 +119,7 @@ def configuration_sensor(config: Config) -> dg.SensorDefinition:
         ended_s = time.time()
         return dg.SensorResult(
             asset_events=events,
-            cursor=f"{state}|{' '.join(counts)}|{ended_s + REST * (ended_s - began_s):.0f}",
+            cursor=f"{state}|{' '.join(counts)}|{ended_s:.3f} {ended_s - began_s:.3f}",
             skip_reason=None if events else f"as many partitions are stale as before: {sum(map(int, counts))}",
         )
 

@@ -14,7 +14,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::dagster.BetaWarning"),
     pytest.mark.filterwarnings("ignore::dagster.PreviewWarning"),
 ]
-FAR_S = 10_000_000_000
 KEY = f"{DAY}|binanceus:BTC-USDT"
 SILVER, BARS = (dg.AssetKey(d.asset_key) for d in (SILVER_ORDERBOOK, GOLD_BARS))
 
@@ -73,16 +72,16 @@ def test_the_sensor_judges_once_a_configuration_and_names_the_command(instance, 
     assert verdicts[SILVER].metadata["stale"].value == 1
     assert verdicts[SILVER].metadata["mend"].value == "fluxforge backfill --stale --asset silver/orderbook --launch"
     assert "binanceus:BTC-USDT" in verdicts[SILVER].metadata["partitions"].value
-    again = tick(due(first.cursor, 0))
+    again = tick(looked(first.cursor, 0, 0))
     assert not again.asset_events
     assert "as many partitions are stale as before: " in again.skip_reason.skip_message
     materialise(config, instance, SILVER, BARS, partition=KEY)
-    later = tick(due(first.cursor, 0))
+    later = tick(looked(first.cursor, 0, 0))
     assert SILVER in {event.asset_key for event in later.asset_events}
     assert all(event.passed for event in later.asset_events)
-    assert isinstance(tick(due(later.cursor, 0)), dg.SkipReason)
+    assert isinstance(tick(looked(later.cursor, 0, 0)), dg.SkipReason)
     state, counts, _ = later.cursor.split("|")
-    yesterday = f"{state[:-10]}2026-01-01|{counts}|{FAR_S}"
+    yesterday = f"{state[:-10]}2026-01-01|{counts}|{time.time()} 3600"
     assert len(tick(yesterday).asset_events) == len(DATASETS)
 
 
@@ -97,13 +96,15 @@ def test_the_sensor_rests_as_long_as_looking_took_many_times(instance, lake, fil
 
     began_s = time.time()
     first = tick(None)
-    took_s = time.time() - began_s
-    due_s = int(first.cursor.rpartition("|")[2])
-    assert began_s - 1 <= due_s <= began_s + took_s + REST * took_s + 1
-    assert "as many partitions were stale as before: " in tick(due(first.cursor, FAR_S)).skip_message
-    assert tick(due(first.cursor, due_s - FAR_S)).cursor
+    now_s = time.time()
+    ended_s, took_s = map(float, first.cursor.rpartition("|")[2].split())
+    assert began_s - 0.01 <= ended_s - took_s <= ended_s <= now_s + 0.01
+    rests = tick(looked(first.cursor, now_s - REST * 3600 + 600, 3600))
+    assert "as many partitions were stale as before: " in rests.skip_message
+    assert tick(looked(first.cursor, now_s - REST * 3600 - 1, 3600)).cursor
+    assert tick(looked(first.cursor, now_s + 600, 3600)).cursor, "the clock was set back"
 
 
-def due(cursor, at_s):
-    """The same cursor, by which the sensor looks again at another time."""
-    return f"{cursor.rpartition('|')[0]}|{at_s}"
+def looked(cursor, ended_s, took_s):
+    """The same cursor, by which looking ended at another time and took so long."""
+    return f"{cursor.rpartition('|')[0]}|{ended_s} {took_s}"
