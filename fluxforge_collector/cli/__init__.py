@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import sys
 from importlib.metadata import entry_points
@@ -123,6 +124,8 @@ def _said(error: OSError) -> str | None:
         return str(refused)
     if isinstance(error, PermissionError):
         return not_permitted(error)
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:  # of a write, which names no file
+        return f"{error.strerror} — make space, and run this again"
     if error.filename is None:
         return None
     return f"{error.filename}: {error.strerror} — check the path, and the disk it is on"

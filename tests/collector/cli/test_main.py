@@ -48,6 +48,12 @@ def test_a_place_that_is_not_there_is_one_line(tmp_path):
     assert done.stderr == f"fluxforge: {out}: No such file or directory — check the path, and the disk it is on\n"
 
 
+def test_a_full_disk_is_one_line():
+    done = fluxforge("config", "schema", "--out", "/dev/full")
+    assert done.returncode == 2
+    assert done.stderr == "fluxforge: No space left on device — make space, and run this again\n"
+
+
 def test_what_belongs_to_another_user_is_one_line(tmp_path):
     """As the lake of a service, for whoever asks of it without `sudo -u`."""
     code = (
