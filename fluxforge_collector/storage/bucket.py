@@ -7,6 +7,7 @@ a listing told of an object is kept with its path, so that asking for its size c
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -211,25 +212,28 @@ def nearby(path: LakePath, work: Path) -> LakePath:
     """A small object as listed, kept on the disk from the first time on: a day has a manifest a minute.
 
     A copy bears its object's MD5: one of other bytes is fetched anew. All of `cache` may be deleted at any time; the
-    folders last added to stay.
+    folders last looked at stay.
     """
     if isinstance(path, Path) or path.md5 is None:
         return path
     near = work / "cache" / path.parent.name / f"{path.name}.{path.md5}"
+    if near.parent.exists():
+        with suppress(OSError):  # gone meanwhile, or another user's
+            os.utime(near.parent)  # so that nobody makes room of what is read now
+    else:
+        _make_room(near.parent.parent)
     if not near.exists():
-        if not near.parent.exists():
-            _make_room(near.parent.parent)
         path.store.fetch(path.key, near)
     return near
 
 
 def _make_room(cache: Path) -> None:
-    """Delete the folders that were added to longest ago, for another one."""
-    added: list[tuple[float, Path]] = []
+    """Delete the folders that were looked at longest ago, for another one."""
+    looked_at: list[tuple[float, Path]] = []
     for folder in cache.glob("*/"):
         with suppress(FileNotFoundError):  # another process makes room too
-            added.append((folder.stat().st_mtime, folder))
-    for _, folder in sorted(added)[: max(0, len(added) - CACHED_FOLDERS + 1)]:
+            looked_at.append((folder.stat().st_mtime, folder))
+    for _, folder in sorted(looked_at)[: max(0, len(looked_at) - CACHED_FOLDERS + 1)]:
         shutil.rmtree(folder, ignore_errors=True)
 
 

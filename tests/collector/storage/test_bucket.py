@@ -8,7 +8,7 @@ from fluxforge_collector.storage import Entry
 from fluxforge_collector.storage.bucket import CACHED_FOLDERS, BucketPath, matching, nearby
 
 
-def test_a_copy_is_kept_while_the_object_is_the_same_and_old_ones_make_room(s3_server, tmp_path):
+def test_a_copy_is_kept_while_the_object_is_the_same_and_those_not_looked_at_make_room(s3_server, tmp_path):
     root = bucket_lake(s3_server, tmp_path).root
     days = [f"date={day:02}" for day in range(CACHED_FOLDERS + 2)]
     for day in days:
@@ -17,7 +17,9 @@ def test_a_copy_is_kept_while_the_object_is_the_same_and_old_ones_make_room(s3_s
         near = nearby(listed, tmp_path)
         assert near.read_bytes() == day.encode()
         assert nearby(listed, tmp_path) == near
-    assert {folder.name for folder in (tmp_path / "cache").iterdir()} == set(days[2:])
+        (first,) = matching(root / days[0], "*")
+        nearby(first, tmp_path)
+    assert {folder.name for folder in (tmp_path / "cache").iterdir()} == {days[0], *days[3:]}
     (root / days[-1] / "segment.json").write_bytes(b"another")
     (listed,) = matching(root / days[-1], "*")
     assert nearby(listed, tmp_path).read_bytes() == b"another"
