@@ -38,14 +38,7 @@ def mark(lake: Lake, source: str, date: str, *, is_dirty: bool = True, of: str =
 
 def marks(lake: Lake, of: str = REALTIME) -> list[Mark]:
     """All marks, by source and date."""
-    found = []
-    for path in matching(lake.state / of, "*"):
-        match = _MARK.fullmatch(path.name)
-        if match:
-            with suppress(FileNotFoundError):  # settled meanwhile
-                state, _, token = path.read_text().partition(" ")
-                found.append(Mark(match[1], match[2], state == "dirty", token))
-    return found
+    return [known for path in matching(lake.state / of, "*") if (known := _read(path))]
 
 
 def mark_gold(lake: Lake, source: str, date: str) -> str:
@@ -70,12 +63,22 @@ def settle(lake: Lake, known: Mark, *, is_complete: bool, of: str = REALTIME) ->
     Nobody may mark the date at the same moment: that is for a lock to see to.
     """
     path = _file(lake, known.source, known.date, of)
-    if known not in marks(lake, of):
+    if _read(path) != known:
         return
     if is_complete:
         path.unlink(missing_ok=True)
     elif known.is_dirty:
         mark(lake, known.source, known.date, is_dirty=False, of=of)
+
+
+def _read(path: LakePath) -> Mark | None:
+    """The mark in a file; None where there is none, or not any more."""
+    match = _MARK.fullmatch(path.name)
+    if match:
+        with suppress(FileNotFoundError):
+            state, _, token = path.read_text().partition(" ")
+            return Mark(match[1], match[2], state == "dirty", token)
+    return None
 
 
 def _file(lake: Lake, source: str, date: str, of: str) -> LakePath:

@@ -7,7 +7,7 @@ from support.market import DAY, NOON_US, config_of, records, seal
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.datasets import SILVER_TRADES
 from fluxforge_assets.lake.landing import dates_waiting, land
-from fluxforge_assets.lake.marks import marks
+from fluxforge_assets.lake.marks import GOLD, mark_gold, marks, settle_gold
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.reading import Wanted, open_asset, part_files
 from fluxforge_assets.lake.update import update
@@ -45,6 +45,21 @@ def test_looking_for_work_costs_the_same_however_many_days_there_are(s3_server, 
             costs.append(proxy.requests - before)
     assert costs[:4] == costs[4:]
     assert sum(costs[:4]) < 40
+
+
+def test_settling_a_date_costs_the_same_however_many_others_wait(s3_server, proxy, tmp_path):
+    """A lock is held meanwhile, for which real time waits."""
+    lake = through(bucket_lake(s3_server, tmp_path), proxy, s3_server)
+    costs = []
+    for days in (1, 20):
+        for day in range(days):
+            mark_gold(lake, "ccxt", date_of(NOON_US + day * 86_400_000_000))
+        known = marks(lake, GOLD)[0]
+        before = proxy.requests
+        settle_gold(lake, known)
+        costs.append(proxy.requests - before)
+        assert known not in marks(lake, GOLD)
+    assert costs[0] == costs[1] <= 3
 
 
 @pytest.fixture(scope="module")
