@@ -18,6 +18,7 @@ from fluxforge_assets.cli.selection import (
     open_instance,
     select,
 )
+from fluxforge_assets.lake.named import instrument_key
 from fluxforge_collector.cli.sizes import counted
 from fluxforge_collector.config.load import load_config
 from fluxforge_collector.errors import FluxForgeError
@@ -69,7 +70,7 @@ def command(
     config = load_config(config_file)
     lake = existing_lake(config)
     known = known_instruments(lake, config)
-    if is_all and not known.issuperset(instruments):
+    if is_all and not known.issuperset(map(instrument_key, instruments)):
         known |= landed_instruments(lake)
     selection = select(first, last, instruments, known)
     instance = open_instance()

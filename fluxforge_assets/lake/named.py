@@ -22,13 +22,18 @@ def check_date(text: str) -> str:
     return date
 
 
+def instrument_key(name: str) -> str:
+    """An instrument's key; `binanceus:BTC/USDT` is understood too."""
+    exchange, _, symbol = name.partition(":")
+    return Instrument(exchange, symbol).key if "/" in symbol else name
+
+
 def check_instruments(names: Sequence[str], known: Iterable[str]) -> frozenset[str]:
-    """Instrument keys; `binanceus:BTC/USDT` is understood too. Raises: FluxForgeError that names the nearest."""
+    """The keys of instruments. Raises: FluxForgeError that names the nearest."""
     all_known = sorted(set(known))
     found = set()
     for name in names:
-        exchange, _, symbol = name.partition(":")
-        key = Instrument(exchange, symbol).key if "/" in symbol else name
+        key = instrument_key(name)
         if key not in all_known:
             near = difflib.get_close_matches(key, all_known, n=3, cutoff=0.4) or all_known[:5]
             hint = f"did you mean {', '.join(near)}?" if near else "nothing has been collected yet"
