@@ -59,20 +59,20 @@ def bronze_assets(config: Config) -> dg.AssetsDefinition:
         pool="landing",
     )
     def bronze(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult[Any]]:
-        wanted = [check_date(key) for key in context.partition_keys]
-        opened = lake.open()
         with failing_plainly():
+            wanted = [check_date(key) for key in context.partition_keys]
+            opened = lake.open()
             for source in opened.sources():
                 report(context, land(opened, source, wanted, max_tries=config.etl.max_tries))
-        archives = [Archive(opened, source) for source in opened.sources()]
-        for date in wanted:
-            register(context.instance, instruments_of(archives, date))
-        for channel in DESCRIPTIONS:
-            key = bronze_key(channel)
-            if key in context.selected_asset_keys:
-                for date in wanted:
-                    context.add_asset_metadata(of_date(archives, channel, date), asset_key=key, partition_key=date)
-                yield dg.MaterializeResult(asset_key=key)
+            archives = [Archive(opened, source) for source in opened.sources()]
+            for date in wanted:
+                register(context.instance, instruments_of(archives, date))
+            for channel in DESCRIPTIONS:
+                key = bronze_key(channel)
+                if key in context.selected_asset_keys:
+                    for date in wanted:
+                        context.add_asset_metadata(of_date(archives, channel, date), asset_key=key, partition_key=date)
+                    yield dg.MaterializeResult(asset_key=key)
 
     return bronze
 

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from fluxforge_assets.defs.bronze import DESCRIPTIONS
+from fluxforge_assets.defs.failing import failing_plainly
 from fluxforge_assets.defs.liveness import living_executor
 from fluxforge_assets.defs.metadata import OWNERS
 from fluxforge_assets.defs.partitions import check_date, dates, instrument_dates, split_key
@@ -62,18 +63,19 @@ def _bronze(config: Config) -> dg.AssetsDefinition:
         pool=POOL,
     )
     def compact_bronze(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult[Any]]:
-        opened = lake.open()
-        channels = {c: compaction_key(f"bronze/{c.value}") for c in DESCRIPTIONS}
-        wanted = {c: key for c, key in channels.items() if key in context.selected_asset_keys}
-        closed = _closed(config, list(context.partition_keys))
-        for day in sorted(closed):
-            chosen = Selection(first=day, last=day, channels=frozenset(c.value for c in wanted))
-            done = {one.what: one for one in _run(opened, config, chosen, "bronze")}
-            for channel, key in wanted.items():
-                shown = _shown(done.get(f"bronze/{channel.value}"))
-                context.add_asset_metadata(shown, asset_key=key, partition_key=day)
-        for key in wanted.values():
-            yield dg.MaterializeResult(asset_key=key)
+        with failing_plainly():
+            opened = lake.open()
+            channels = {c: compaction_key(f"bronze/{c.value}") for c in DESCRIPTIONS}
+            wanted = {c: key for c, key in channels.items() if key in context.selected_asset_keys}
+            closed = _closed(config, list(context.partition_keys))
+            for day in sorted(closed):
+                chosen = Selection(first=day, last=day, channels=frozenset(c.value for c in wanted))
+                done = {one.what: one for one in _run(opened, config, chosen, "bronze")}
+                for channel, key in wanted.items():
+                    shown = _shown(done.get(f"bronze/{channel.value}"))
+                    context.add_asset_metadata(shown, asset_key=key, partition_key=day)
+            for key in wanted.values():
+                yield dg.MaterializeResult(asset_key=key)
 
     return compact_bronze
 
@@ -93,6 +95,7 @@ def _processed(config: Config, dataset: Dataset) -> dg.AssetsDefinition:
         tags={"layer": "compaction"},
         pool=POOL,
     )
+    @failing_plainly()
     def compact_processed(context: dg.AssetExecutionContext, lake: LakeResource) -> None:
         opened = lake.open()
         keys = {key: split_key(key) for key in context.partition_keys}
@@ -144,6 +147,7 @@ def compaction_job(config: Config) -> dg.JobDefinition:
     """Compact whatever waits among the last `compaction.days_back` days."""
 
     @dg.op(pool=POOL)
+    @failing_plainly()
     def compact_lake(context: dg.OpExecutionContext, lake: LakeResource) -> None:
         """Merge small files of closed days; a place that fails does not stop the rest."""
         now_us = time.time_ns() // 1000

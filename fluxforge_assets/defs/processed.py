@@ -10,6 +10,7 @@ import dagster as dg
 
 from fluxforge_assets.defs.bronze import bronze_key
 from fluxforge_assets.defs.checks import check_specs, results
+from fluxforge_assets.defs.failing import failing_plainly
 from fluxforge_assets.defs.metadata import OWNERS, bar_lineage, column_schema, of_change
 from fluxforge_assets.defs.partitions import instrument_dates, partition_key, split_key
 from fluxforge_assets.defs.resources import LakeResource
@@ -76,6 +77,7 @@ def _asset(config: Config, dataset: Dataset) -> dg.AssetsDefinition:
         check_specs=check_specs(dataset),
         pool="backfill",
     )
+    @failing_plainly()
     # the bare name: Dagster takes an argument in brackets for a tuple of outputs
     def build(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         keys = list(context.partition_keys)

@@ -7,6 +7,7 @@ import dagster as dg
 
 from fluxforge_assets.defs import staleness
 from fluxforge_assets.defs.checks import evaluations
+from fluxforge_assets.defs.failing import failing_plainly
 from fluxforge_assets.defs.liveness import living_executor
 from fluxforge_assets.defs.processed import of_realtime
 from fluxforge_assets.defs.resources import LakeResource
@@ -30,6 +31,7 @@ def refresh_job(config: Config) -> dg.JobDefinition:
     """Append to the gold tables what became final; late silver builds its range again."""
 
     @dg.op(pool="gold")
+    @failing_plainly()
     def refresh_gold(context: dg.OpExecutionContext, lake: LakeResource) -> None:
         """Advance the partitions that read what changed."""
         opened = lake.open()

@@ -5,6 +5,7 @@ import time
 import dagster as dg
 
 from fluxforge_assets.defs.compaction import POOL
+from fluxforge_assets.defs.failing import failing_plainly
 from fluxforge_assets.defs.liveness import living_executor
 from fluxforge_assets.defs.resources import LakeResource
 from fluxforge_assets.lake.retention import Expired, delete, expired
@@ -17,6 +18,7 @@ def retention_job(config: Config) -> dg.JobDefinition:
     """Delete the partitions that the rules name."""
 
     @dg.op(pool=POOL)
+    @failing_plainly()
     def delete_expired(context: dg.OpExecutionContext, lake: LakeResource) -> None:
         """Delete what a rule names, and say what stays although one does."""
         opened = lake.open()
