@@ -21,7 +21,6 @@ from fluxforge_collector.config.model import Storage
 from fluxforge_collector.durable import FILE_MODE, make_directory, storage_errors, sync_directory, sync_file
 from fluxforge_collector.errors import DamagedError, MissingError, StorageError
 from fluxforge_collector.storage import Entry
-from fluxforge_collector.storage.local import sha256_of
 from fluxforge_collector.storage.s3_client import client_of
 from fluxforge_collector.storage.s3_errors import is_missing, s3_errors
 from fluxforge_collector.storage.s3_reading import file_system, scan_options
@@ -118,12 +117,13 @@ class S3Store:
         """Write a local file as an object and ask the store what arrived. Raises: StorageError where it differs."""
         with storage_errors(f"read {file}"), file.open("rb") as opened:
             md5 = hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False)).digest()
-            sha256 = sha256_of(file)
+            opened.seek(0)
+            sha256, size = hashlib.file_digest(opened, "sha256").hexdigest(), opened.tell()
             opened.seek(0)
             self._put(key, opened, md5, sha256)
         with s3_errors(f"verify {self}/{key}"):
             there = self._ask_of(key)
-        if there["ContentLength"] != file.stat().st_size or there.get("Metadata", {}).get(_SHA256, sha256) != sha256:
+        if there["ContentLength"] != size or there.get("Metadata", {}).get(_SHA256, sha256) != sha256:
             raise StorageError(f"{self}/{key} did not arrive as {file} is", "check the network and the store")
 
     def get(self, key: str) -> bytes:

@@ -90,6 +90,20 @@ def test_those_who_read_name_the_bucket_where_the_store_wants_it_and_try_as_ofte
     assert options["max_retries"] == ATTEMPTS - 1
 
 
+def test_a_file_that_goes_while_it_is_sent_has_arrived(s3_store, tmp_path):
+    """A backfill may replace a part while its lake is copied: that must not end the copy."""
+    file = tmp_path / "part.parquet"
+    file.write_bytes(b"x" * 1000)
+
+    class Slow(S3Store):
+        def _put(self, *what, **conditions):
+            super()._put(*what, **conditions)
+            file.unlink()
+
+    Slow(s3_store.settings, s3_store.bucket, s3_store.prefix).send(file, "part.parquet")
+    assert s3_store.get("part.parquet") == b"x" * 1000
+
+
 def test_a_missing_bucket_says_so(s3_server):
     with pytest.raises(StorageError, match="there is no such bucket"):
         S3Store(s3_server.settings(), "not-made").check()
