@@ -170,7 +170,7 @@ def withdraw(lake: Lake, source: str, segment: str, reason: str) -> None:
             file = paths.archive_file(channel, name.date, name.id, entry.form)
             if file.is_file():
                 quarantine(file, paths.quarantine_dir / channel / file.name, reason)
-    mark(lake, source, name.date)
+        mark(lake, source, name.date)
 
 
 def _dates(manifest: Manifest) -> set[str]:

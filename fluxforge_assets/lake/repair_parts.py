@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from fluxforge_assets.lake.advance import lock_name, replace
 from fluxforge_assets.lake.datasets import DATASETS, Dataset
+from fluxforge_assets.lake.landing import landing_lock
 from fluxforge_assets.lake.locks import locked
 from fluxforge_assets.lake.marks import mark
 from fluxforge_assets.lake.parts import KEYS, Part, parts_of, read_provenance
@@ -146,7 +147,8 @@ def _move(lake: Lake, dataset: Dataset, place: Place, target: Place, part: Part)
             raise DataError(f"{there} stands already", "run repair again")
         move(lake.partition(place, dataset.folder) / part.name, there)
     for one in (place, target):
-        mark(lake, one.source, one.date)
+        with locked(lake, landing_lock(one.source)):
+            mark(lake, one.source, one.date)
 
 
 def _finish(lake: Lake, dataset: Dataset, place: Place) -> None:

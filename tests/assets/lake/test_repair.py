@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 import pytest
@@ -25,7 +26,9 @@ from support.market import DAY, config_of, records, seal
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bronze_rows import rows_of
 from fluxforge_assets.lake.datasets import SILVER_ORDERBOOK, SILVER_TRADES
-from fluxforge_assets.lake.landing import land
+from fluxforge_assets.lake.landing import land, landing_lock
+from fluxforge_assets.lake.locks import locked
+from fluxforge_assets.lake.marks import marks
 from fluxforge_assets.lake.parts import parts_of
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.reading import Wanted, open_asset
@@ -162,6 +165,21 @@ def test_a_manifest_that_a_landing_was_about_to_write_stays_as_it_is(lake):
     write(manifest, whole)
     assert mend(fault) is None
     assert manifest.read_bytes() == whole
+
+
+def test_a_part_that_was_moved_is_marked_between_what_others_mark_and_settle(lake):
+    """Marked while a run settles its date, it would be settled unseen."""
+    part_under_another_symbol(lake)
+    (fault,) = faults(lake, CONFIG, Dates())
+    with ThreadPoolExecutor(1) as pool:
+        with locked(lake, landing_lock("ccxt")):
+            before = marks(lake)
+            mending = pool.submit(mend, fault)
+            with pytest.raises(TimeoutError):
+                mending.result(timeout=0.5)
+            assert marks(lake) == before
+        assert mending.result() is None
+    assert marks(lake) != before
 
 
 def test_a_file_whose_segment_a_landing_has_taken_up_since_is_left_to_it(lake, tmp_path):
