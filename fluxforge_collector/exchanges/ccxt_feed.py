@@ -20,7 +20,7 @@ from fluxforge_collector.exchanges.tap import WANTED, SilenceError
 from fluxforge_collector.exchanges.trade_backfill import TradeBackfill
 from fluxforge_collector.exchanges.trade_pages import History
 from fluxforge_collector.exchanges.watchdog import Watchdog
-from fluxforge_collector.reconnect import Backoff, is_permanent, retry_after_s
+from fluxforge_collector.reconnect import Backoff, is_permanent, is_refusal, retry_after_s
 from fluxforge_collector.records import Channel
 
 log = structlog.get_logger()
@@ -55,8 +55,12 @@ CALLS = {
 
 
 def refusals_in_a_row(before: int, error: Exception, held_s: float) -> int:
-    """How often in a row a subscription was refused, with what has ended it now after `held_s` seconds."""
-    return before + 1 if isinstance(error, ExchangeError) and held_s < _HELD_S else 0
+    """How often in a row a subscription was refused, with what has ended it now after `held_s` seconds.
+
+    An exchange that answers nobody for now refuses no subscription: asked for singly, each would be a request more.
+    """
+    is_refused = isinstance(error, ExchangeError) and not is_refusal(error)
+    return before + 1 if is_refused and held_s < _HELD_S else 0
 
 
 class Feed:

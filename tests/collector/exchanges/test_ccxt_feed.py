@@ -127,6 +127,7 @@ async def test_many_that_are_refused_again_and_again_are_asked_for_singly(until)
         pytest.param(0, ExchangeError("args size >1"), 0.1, 1, id="first"),
         pytest.param(2, ExchangeError("args size >1"), 59.9, 3, id="again"),
         pytest.param(2, ExchangeError("an error frame"), 60.0, 0, id="after it stood, as error frames do hours apart"),
+        pytest.param(2, ExchangeError("429 Too Many Requests"), 0.1, 0, id="nobody is answered for now"),
         pytest.param(2, NetworkError("closed"), 0.1, 0, id="a connection that ends refuses nothing"),
     ],
 )
