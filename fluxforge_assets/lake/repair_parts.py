@@ -16,6 +16,7 @@ from fluxforge_assets.lake.marks import mark
 from fluxforge_assets.lake.parts import KEYS, Part, parts_of, read_provenance
 from fluxforge_assets.lake.paths import Lake, Place
 from fluxforge_assets.lake.places import Selection, stored_places
+from fluxforge_assets.lake.reading import patiently
 from fluxforge_assets.lake.repair import Dates, Fault, copy_aside
 from fluxforge_assets.lake.replacing import NOTE, finish
 from fluxforge_assets.lake.update import recipe_of
@@ -33,7 +34,7 @@ def part_faults(lake: Lake, config: Config, dates: Dates) -> Iterator[Fault]:
     for dataset in DATASETS:
         for place in stored_places(lake, dataset, Selection(first=dates.first, last=dates.last)):
             try:
-                yield from _of_partition(lake, config, dataset, place)
+                yield from patiently(lambda: list(_of_partition(lake, config, dataset, place)))  # noqa: B023  at once
             except FluxForgeError as error:
                 directory = lake.partition(place, dataset.folder)
                 yield Fault("unreadable", directory, error.message, error.remedy)
@@ -48,6 +49,8 @@ def _of_partition(lake: Lake, config: Config, dataset: Dataset, place: Place) ->
     for part in parts_of(directory):
         try:
             keys = _keys(directory / part.name)
+        except FileNotFoundError:
+            raise
         except (OSError, pa.ArrowException) as error:
             if refused := refusal(error):
                 raise refused from error
@@ -128,10 +131,14 @@ def _named(place: Place) -> Keys:
 def _take_out(lake: Lake, config: Config, dataset: Dataset, place: Place, part: Part) -> None:
     """Keep a copy of a part aside and compute its partition anew: only that takes it out, so a death leaves the fault.
 
-    Raises: DataError where nothing is left to compute the partition from; the part is taken out all the same.
+    One that is not there any more was replaced since. Raises: DataError where nothing is left to compute the partition
+    from; the part is taken out all the same.
     """
     path = lake.partition(place, dataset.folder) / part.name
-    copy_aside(lake, path)
+    try:
+        copy_aside(lake, path)
+    except FileNotFoundError:
+        return
     try:
         replace(lake, recipe_of(dataset.asset, lake, config, place.source), place)
     except DataError:

@@ -23,6 +23,7 @@ from support.damage import (
 from support.lakes import bucket_lake, deliver, files_below
 from support.market import DAY, config_of, records, seal
 
+from fluxforge_assets.lake.advance import replace
 from fluxforge_assets.lake.archive import Archive
 from fluxforge_assets.lake.bronze_rows import rows_of
 from fluxforge_assets.lake.datasets import SILVER_ORDERBOOK, SILVER_TRADES
@@ -34,7 +35,7 @@ from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.reading import Wanted, open_asset
 from fluxforge_assets.lake.repair import Dates, faults, mend
 from fluxforge_assets.lake.replacing import NOTE
-from fluxforge_assets.lake.update import update
+from fluxforge_assets.lake.update import recipe_of, update
 from fluxforge_collector.records import Channel
 from fluxforge_collector.segments.manifest import read_manifest
 from fluxforge_collector.storage.changes import move, write
@@ -165,6 +166,28 @@ def test_a_manifest_that_a_landing_was_about_to_write_stays_as_it_is(lake):
     write(manifest, whole)
     assert mend(fault) is None
     assert manifest.read_bytes() == whole
+
+
+def test_a_part_that_was_replaced_since_it_was_found_is_left_alone(lake):
+    part_broken(lake)
+    (fault,) = faults(lake, CONFIG, Dates())
+    replace(lake, recipe_of("silver/orderbook", lake, CONFIG, "ccxt"), BTC)
+    before = files_below(lake)
+    assert mend(fault) is None
+    assert files_below(lake) == before
+
+
+def test_a_part_that_goes_while_it_is_looked_at_is_not_called_unreadable(filled, tmp_path):
+    """Real time merges the parts of the day meanwhile; it goes each time here, where it would be another each time."""
+    shutil.copytree(filled.root, tmp_path / "lake")
+    lake = Lake(tmp_path / "lake")
+    folder = lake.partition(BTC, SILVER_TRADES.folder)
+    part = folder / parts_of(folder)[0].name
+    part.unlink()
+    part.symlink_to("nowhere")
+    (fault,) = faults(lake, CONFIG, Dates())
+    assert (fault.path, fault.mend) == (folder, None)
+    assert "kept vanishing" in fault.problem
 
 
 def test_a_part_that_was_moved_is_marked_between_what_others_mark_and_settle(lake):
