@@ -8,6 +8,7 @@ finds the NDJSON files that are left, and does again what was not finished.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,10 +83,18 @@ def legacy_segments(lake: Lake, source: str) -> list[Legacy]:
         manifest = paths.ready_manifest(name.id) if is_ready else paths.archive_manifest(name.date, name.id)
         found.setdefault(manifest, (name, {}))[1][Channel(channel)] = file
     return [
-        Legacy(source, name, manifest, files, sum(file.stat().st_size for file in files.values()))
+        one
         for manifest, (name, files) in sorted(found.items(), key=lambda item: (item[1][0].start_us, item[1][0].id))
-        if manifest.is_file()
+        if (one := _legacy(source, name, manifest, files))
     ]
+
+
+def _legacy(source: str, name: SegmentName, manifest: LakePath, files: dict[Channel, LakePath]) -> Legacy | None:
+    """A segment as it stands; None where it is not committed yet, or was landed meanwhile."""
+    with suppress(FileNotFoundError):
+        if manifest.is_file():
+            return Legacy(source, name, manifest, files, sum(file.stat().st_size for file in files.values()))
+    return None
 
 
 def convert(lake: Lake, segments: list[Legacy], ingestion: Ingestion) -> Iterator[Converted | NotConverted]:

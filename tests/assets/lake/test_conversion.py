@@ -120,6 +120,15 @@ def test_a_copy_that_differs_is_never_used(lake):
     assert not file.with_name(file.name.replace(".ndjson.zst", ".parquet")).exists()
 
 
+def test_one_that_lands_while_it_is_looked_for_stops_nothing(lake):
+    """Its manifest was there, and one of its files is there no more."""
+    known = legacy_segments(lake, "ccxt")
+    gone = next(iter(known[-1].files.values()))
+    gone.unlink()
+    gone.symlink_to("nowhere")
+    assert [one.name.id for one in legacy_segments(lake, "ccxt")] == [one.name.id for one in known[:-1]]
+
+
 def test_what_landed_meanwhile_is_left_to_the_next_run(lake):
     wanted, segments = everything(lake), legacy_segments(lake, "ccxt")
     land(lake, "ccxt")
