@@ -46,14 +46,14 @@ def command(
 
     An instrument pruned whole, over all dates and assets, is also taken off Dagster's list of partitions.
     """
-    from fluxforge_assets.lake.paths import open_lake
+    from fluxforge_assets.lake.paths import existing_lake
     from fluxforge_assets.lake.places import stored_places
     from fluxforge_assets.lake.pruning import prune, size_of
 
     if not (removed or instruments or first or last):
         raise FluxForgeError("say what to delete", "give --removed, --instrument, or dates with --from and --to")
     config = load_config(config_file)
-    lake = open_lake(config)
+    lake = existing_lake(config)
     known = known_instruments(lake, config)
     names = [*instruments, *(_removed(lake, config) if removed else ())]
     if removed and not names:

@@ -55,7 +55,15 @@ def test_dates_that_cannot_be_meant_are_refused(typed, command, dates, said):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["repair"], ["compact"], ["compact", "--dry-run"], ["convert"], ["retention"], ["backfill", "--all"]],
+    [
+        ["repair"],
+        ["compact"],
+        ["compact", "--dry-run"],
+        ["convert"],
+        ["retention"],
+        ["backfill", "--all"],
+        ["prune", "--removed"],
+    ],
     ids=" ".join,
 )
 def test_a_lake_that_is_not_there_is_no_lake_in_order(typed, tmp_path, monkeypatch, arguments):
