@@ -28,7 +28,7 @@ def test_its_disk_is_tried_beside_a_bucket(s3_server, tmp_path):
     lake = bucket_lake(s3_server, tmp_path)
     lake.work.parent.mkdir()
     lake.work.touch()
-    with pytest.raises(StorageError, match=r"cannot use s3://.*: File exists"):
+    with pytest.raises(StorageError, match=r"cannot lock .*/local/.*: File exists"):
         check_usable(lake)
 
 
