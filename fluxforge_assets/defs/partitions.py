@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,12 +25,12 @@ class UnknownKeyError(dg.DagsterError, click.ClickException):
     """A key that names no partition. Dagster's command line prints what it says, in one line, and ends."""
 
 
-class _Told:
+class _Told(ABC):
     """Partitions of which an unknown key is told why it is, by whoever is asked for it first."""
 
+    @abstractmethod
     def why_unknown(self, key: str) -> str | None:
         """Why a key names no partition, with a remedy; None where it does."""
-        raise NotImplementedError
 
     def validate_partition_key(self, partition_key: str, context: Any) -> None:
         """Raises: UnknownKeyError. Dagster's command line asks."""

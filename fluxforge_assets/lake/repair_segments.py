@@ -64,17 +64,19 @@ def _claims(lake: Lake, source: str, dates: Dates) -> Iterator[Fault]:
 
 def _stray(lake: Lake, paths: Segments, file: LakePath, name: SegmentName | None) -> Fault:
     """A file in `processing` without a claim."""
+    at_rest = partial(_at_rest, lake, paths.source, file)
     target = paths.archive_dir / file.parent.name / f"date={name.date}" / file.name if name else None
     if name and target and paths.archive_manifest(name.date, name.id).is_file() and not target.is_file():
-        remedy = partial(_at_rest, lake, paths.source, file, partial(move, file, target))
+        remedy = partial(at_rest, partial(move, file, target))
         return Fault("claim", file, "its segment has landed without it", "put it with its segment", remedy)
     if target and target.is_file() and _same(lake, file, target):
-        remedy = partial(_at_rest, lake, paths.source, file, partial(set_aside, lake, file))
+        remedy = partial(at_rest, partial(set_aside, lake, file))
         return Fault("claim", file, "a copy of what has landed", "move it aside", remedy)
     reason = "found in processing, of no segment"
-    aside = partial(quarantine, file, paths.quarantine_dir / file.parent.name / file.name, reason)
-    remedy = partial(_at_rest, lake, paths.source, file, aside)
-    return Fault("claim", file, reason, "put it in quarantine", remedy)
+    aside = paths.quarantine_dir / file.parent.name / file.name
+    return Fault(
+        "claim", file, reason, "put it in quarantine", partial(at_rest, partial(quarantine, file, aside, reason))
+    )
 
 
 def _archived(lake: Lake, source: str, dates: Dates) -> Iterator[Fault]:
@@ -108,11 +110,10 @@ def _archived(lake: Lake, source: str, dates: Dates) -> Iterator[Fault]:
 
 def _misplaced(lake: Lake, source: str, file: LakePath, target: LakePath) -> Fault:
     """A file under another date than its own."""
-    problem = f"it belongs under {target.parent.name}"
+    problem, at_rest = f"it belongs under {target.parent.name}", partial(_at_rest, lake, source, file)
     if not target.is_file():
-        remedy = partial(_at_rest, lake, source, file, partial(move, file, target))
-        return Fault("misplaced", file, problem, "move it there", remedy)
-    remedy = partial(_at_rest, lake, source, file, partial(set_aside, lake, file))
+        return Fault("misplaced", file, problem, "move it there", partial(at_rest, partial(move, file, target)))
+    remedy = partial(at_rest, partial(set_aside, lake, file))
     return Fault("misplaced", file, f"{problem}, where one stands", "move it aside", remedy)
 
 
