@@ -7,6 +7,23 @@ settings.register_profile("fluxforge", deadline=None, suppress_health_check=[Hea
 settings.load_profile("fluxforge")
 
 
+@pytest.fixture
+def typed(capsys):
+    """Runs a command in this process; its exit code, output and errors."""
+    from fluxforge_collector.cli import main  # noqa: PLC0415  only where a test needs it
+
+    def run(*arguments):
+        code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = stop.code or 0
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def s3_server():
     """A real S3-compatible server, one for all tests of a process."""

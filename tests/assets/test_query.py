@@ -1,6 +1,7 @@
 """`fluxforge query` as a user types it: what it shows, how it filters, what it says to a mistake."""
 
 import json
+from functools import partial
 
 import polars as pl
 import pytest
@@ -10,7 +11,6 @@ from support.market import DAY, NOON_US, config_of, records, seal
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.update import update
-from fluxforge_collector.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -24,21 +24,11 @@ def lake(tmp_path_factory):
 
 
 @pytest.fixture
-def query(lake, monkeypatch, capsys, tmp_path):
+def query(lake, monkeypatch, typed, tmp_path):
     """Runs a query; its exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FLUXFORGE__LAKE__ROOT", str(lake.root))
-
-    def run(*arguments):
-        code = 0
-        try:
-            main(["query", *arguments])
-        except SystemExit as stop:
-            code = stop.code or 0
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
+    return partial(typed, "query")
 
 
 def rows_of(text):

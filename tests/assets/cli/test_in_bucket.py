@@ -8,7 +8,6 @@ from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.replacing import NOTE
 from fluxforge_assets.lake.update import update
-from fluxforge_collector.cli import main
 from fluxforge_collector.storage.changes import write
 from fluxforge_collector.storage.local import LocalStore
 from fluxforge_collector.transfer.plan import Filter
@@ -71,22 +70,6 @@ def far(shared, named):
 def own(near, named, s3_server, tmp_path):
     """A copy that may be changed."""
     return named(copied(near, s3_server, tmp_path))
-
-
-@pytest.fixture
-def typed(capsys):
-    """Runs a command; its exit code, output and errors."""
-
-    def run(*arguments):
-        code = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            code = stop.code or 0
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
 
 
 @pytest.mark.parametrize("where", ["processed/ccxt/trades", "raw/archive/ccxt/trades", SILVER])

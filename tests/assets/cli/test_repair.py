@@ -6,23 +6,7 @@ import pytest
 from support.damage import claim_without_manifest
 from support.lakes import files_below
 
-from fluxforge_collector.cli import main
-
-
-@pytest.fixture
-def typed(configure, capsys):
-    """Runs a command; its exit code, output and errors."""
-
-    def run(*arguments):
-        code = 0
-        try:
-            main(list(arguments))
-        except SystemExit as stop:
-            code = stop.code or 0
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
+pytestmark = pytest.mark.usefixtures("configure")
 
 
 def test_it_shows_first_and_mends_when_told(lake, typed):

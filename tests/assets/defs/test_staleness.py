@@ -27,6 +27,24 @@ def filled(lake, config, instance):
     return materialise(config, instance, SILVER, BARS, partition=KEY)
 
 
+@pytest.fixture
+def changed(lake):
+    """A configuration by which what is filled is stale."""
+    return config_of(lake.root, horizons=[1, 10])
+
+
+@pytest.fixture
+def tick(changed, instance, filled):
+    """One evaluation of the sensor after the change, from a cursor."""
+    resources = {"lake": build(changed).resources["lake"]}
+
+    def evaluate(cursor):
+        context = dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources)
+        return configuration_sensor(changed)(context)
+
+    return evaluate
+
+
 def materialise(config, instance, *selected, partition):
     job = build(config).resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
@@ -40,11 +58,10 @@ def evaluation(result, key):
     return next(e for e in result.get_asset_check_evaluations() if (e.asset_key, e.check_name) == (key, CHECK))
 
 
-def test_a_partition_is_current_when_made_and_stale_after_a_change(instance, lake, filled):
+def test_a_partition_is_current_when_made_and_stale_after_a_change(changed, instance, lake, filled):
     made = evaluation(filled, SILVER)
     assert made.passed
     assert made.metadata["stored"].value == 1
-    changed = config_of(lake.root, horizons=[1, 10])
     found = stale_partitions(instance, lake, changed, SILVER_ORDERBOOK)
     assert [place.instrument.key for place in found.stale] == ["binanceus:BTC-USDT"]
     again = evaluation(materialise(changed, instance, SILVER, partition=KEY), SILVER)
@@ -57,14 +74,7 @@ def test_versions_come_from_the_index_of_events(instance, config, filled):
     assert known_versions(instance, GOLD_BARS) == {(DAY, "binanceus:BTC-USDT"): current}
 
 
-def test_the_sensor_judges_once_a_configuration_and_names_the_command(instance, lake, filled):
-    config = config_of(lake.root, horizons=[1, 10])
-    defs = build(config)
-
-    def tick(cursor):
-        context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"lake": defs.resources["lake"]})
-        return configuration_sensor(config)(context)
-
+def test_the_sensor_judges_once_a_configuration_and_names_the_command(changed, instance, tick):
     first = tick(None)
     verdicts = {event.asset_key: event for event in first.asset_events}
     assert len(verdicts) == len(DATASETS)
@@ -75,7 +85,7 @@ def test_the_sensor_judges_once_a_configuration_and_names_the_command(instance, 
     again = tick(looked(first.cursor, 0, 0))
     assert not again.asset_events
     assert "as many partitions are stale as before: " in again.skip_reason.skip_message
-    materialise(config, instance, SILVER, BARS, partition=KEY)
+    materialise(changed, instance, SILVER, BARS, partition=KEY)
     later = tick(looked(first.cursor, 0, 0))
     assert SILVER in {event.asset_key for event in later.asset_events}
     assert all(event.passed for event in later.asset_events)
@@ -85,15 +95,8 @@ def test_the_sensor_judges_once_a_configuration_and_names_the_command(instance, 
     assert len(tick(yesterday).asset_events) == len(DATASETS)
 
 
-def test_the_sensor_rests_as_long_as_looking_took_many_times(instance, lake, filled):
+def test_the_sensor_rests_as_long_as_looking_took_many_times(tick):
     """Looking through a year of 500 instruments takes longer than the sensor's interval lasts."""
-    config = config_of(lake.root, horizons=[1, 10])
-    defs = build(config)
-
-    def tick(cursor):
-        context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"lake": defs.resources["lake"]})
-        return configuration_sensor(config)(context)
-
     began_s = time.time()
     first = tick(None)
     now_s = time.time()

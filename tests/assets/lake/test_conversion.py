@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+from functools import partial
 
 import pyarrow as pa
 import pytest
@@ -16,7 +17,6 @@ from fluxforge_assets.lake.conversion import Converted, NotConverted, convert, l
 from fluxforge_assets.lake.landing import land
 from fluxforge_assets.lake.paths import Lake
 from fluxforge_assets.lake.reading import BRONZE, Wanted, open_asset
-from fluxforge_collector.cli import main
 from fluxforge_collector.config.model import Ingestion
 from fluxforge_collector.segments.manifest import checksum_file, read_manifest, verify, verify_file, write_manifest
 
@@ -177,42 +177,32 @@ def test_killed_before_every_change(lives, template, tmp_path):
 
 
 @pytest.fixture
-def fluxforge(lake, capsys):
-    """Runs a command on the lake; its exit code and output."""
+def command(lake, typed):
+    """Runs the command on the lake; its exit code, output and errors."""
     file = lake.root.parent / "fluxforge.yaml"
     file.write_text(yaml.safe_dump({"lake": {"root": str(lake.root)}}))
-
-    def command(*arguments):
-        code = 0
-        try:
-            main([*arguments, "--config", str(file)])
-        except SystemExit as stop:
-            code = stop.code or 0
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return command
+    return partial(typed, "convert", "--config", file)
 
 
-def test_the_command_says_what_it_would_do_does_it_and_then_has_nothing_to_do(lake, fluxforge):
+def test_the_command_says_what_it_would_do_does_it_and_then_has_nothing_to_do(lake, command):
     before = legacy_files(lake)
-    code, out, _ = fluxforge("convert", "--dry-run")
+    code, out, _ = command("--dry-run")
     assert (code, legacy_files(lake)) == (0, before)
     assert "would convert 6 segments" in out
-    code, out, _ = fluxforge("convert", "--to", "2000-01-01")
+    code, out, _ = command("--to", "2000-01-01")
     assert (code, out) == (0, "nothing to convert: every segment is Parquet\n")
-    code, out, _ = fluxforge("convert", "--source", "ccxt", "--json")
+    code, out, _ = command("--source", "ccxt", "--json")
     said = [json.loads(line) for line in out.splitlines()]
     assert (code, len(said), sum(one["files"] for one in said)) == (0, 6, len(before))
-    assert fluxforge("convert")[1] == "nothing to convert: every segment is Parquet\n"
+    assert command()[1] == "nothing to convert: every segment is Parquet\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [(("--source", "nope"), "known: ccxt"), (("--from", "soon"), "write it like")],
 )
-def test_a_mistake_is_one_line(fluxforge, arguments, remedy):
-    code, _, err = fluxforge("convert", *arguments)
+def test_a_mistake_is_one_line(command, arguments, remedy):
+    code, _, err = command(*arguments)
     assert code == 2
     assert remedy in err
     assert err.count("\n") == 1

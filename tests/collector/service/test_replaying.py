@@ -9,7 +9,6 @@ import pytest
 import structlog
 import yaml
 
-from fluxforge_collector.cli import main
 from fluxforge_collector.records import Channel
 from fluxforge_collector.schemas import plain_schema
 from fluxforge_collector.service.recorded import SourceFiles, replays_of, runs_of, without_fetched
@@ -131,32 +130,21 @@ def _own_logging():
     structlog.reset_defaults()
 
 
-def typed(capsys, *arguments):
-    """Exit code, output and errors of a command."""
-    code = 0
-    try:
-        main(["replay", *arguments])
-    except SystemExit as stop:
-        code = stop.code or 0
-    shown = capsys.readouterr()
-    return code, shown.out, shown.err
-
-
-def test_the_command_replays_both_runs_and_finds_them_the_same(recorded, capsys, tmp_path):
+def test_the_command_replays_both_runs_and_finds_them_the_same(recorded, typed, tmp_path):
     _, file = recorded
     options = ["--config", str(file), "--port", "0", "--speed", "max", "--json"]
-    code, out, err = typed(capsys, *options, "--into", str(tmp_path / "again"))
+    code, out, err = typed("replay", *options, "--into", str(tmp_path / "again"))
     said = [json.loads(line) for line in out.splitlines()]
     assert code == 0, (out, err)
     assert {one["channel"] for one in said} == {"orderbook", "trades", "ticker"}
     assert all(one["first_difference"] is None and one["recorded"] for one in said)
-    code, _, err = typed(capsys, *options, "--into", str(tmp_path / "again"))
+    code, _, err = typed("replay", *options, "--into", str(tmp_path / "again"))
     assert code == 2
     assert "is not empty" in err
 
 
 @pytest.mark.slow
-def test_a_recording_in_a_bucket_is_replayed(recorded, capsys, tmp_path, s3_server, monkeypatch):
+def test_a_recording_in_a_bucket_is_replayed(recorded, typed, tmp_path, s3_server, monkeypatch):
     made, file = recorded
     prefix = secrets.token_hex(4)
     sync(LocalStore(made.root), S3Store(s3_server.settings(), s3_server.shared, prefix), wanted=Filter())
@@ -167,7 +155,7 @@ def test_a_recording_in_a_bucket_is_replayed(recorded, capsys, tmp_path, s3_serv
     ):  # fmt: skip
         monkeypatch.setenv(f"FLUXFORGE__{name}", value)
     options = ["--config", str(file), "--port", "0", "--speed", "max", "--json", "--into", str(tmp_path / "again")]
-    code, out, err = typed(capsys, *options)
+    code, out, err = typed("replay", *options)
     assert code == 0, (out, err)
     assert all(json.loads(line)["recorded"] for line in out.splitlines())
 
@@ -182,10 +170,10 @@ MISTAKES = [
 ]
 
 
-def test_a_mistake_is_one_line_and_a_row_that_is_missing_is_found(recorded, capsys):
+def test_a_mistake_is_one_line_and_a_row_that_is_missing_is_found(recorded, typed):
     made, file = recorded
     for arguments, remedy in MISTAKES:
-        code, _, err = typed(capsys, "--config", str(file), "--port", "0", *arguments)
+        code, _, err = typed("replay", "--config", str(file), "--port", "0", *arguments)
         assert (code, err.count("\n")) == (2, 1), err
         assert remedy in err
     files = SourceFiles(made.root, "ccxt")
