@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from fluxforge_collector.config.section import Section
 
 MICROSECONDS = 1_000_000
 FAMILIES = "ABCDEFGHIJKLMNOPQR"
@@ -26,10 +28,10 @@ def _nameable(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
-class FeatureOptions(BaseModel):
+class FeatureOptions(Section):
     """What is computed and how; all but `families` change stored values, so a change is a new dataset version."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     families: Literal["core", "all"] | tuple[str, ...] = Field(
         "core", description="families to store: core, all, or a list of letters A to R"

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from fluxforge_collector.config.model import Asked
+from fluxforge_collector.config.sources import Asked
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.records import Channel
 

@@ -11,7 +11,7 @@ from typing import Any
 import ccxt.pro
 import structlog
 
-from fluxforge_collector.config.model import Exchange
+from fluxforge_collector.config.sources import Exchange
 from fluxforge_collector.errors import ConfigError
 from fluxforge_collector.exchanges.address import point_at
 from fluxforge_collector.exchanges.asked import shards, streams_of, unknown_symbol

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from ccxt.base.errors import ExchangeError, NetworkError
 
-from fluxforge_collector.config.model import Exchange
+from fluxforge_collector.config.sources import Exchange
 from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.pace import Pace

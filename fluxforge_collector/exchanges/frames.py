@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from fluxforge_collector.config.model import Asked, Section
+from fluxforge_collector.config.section import Section
+from fluxforge_collector.config.sources import Asked
 from fluxforge_collector.exchanges.address import original
 from fluxforge_collector.exchanges.redaction import redacted, redacted_message, redacted_url, without
 from fluxforge_collector.exchanges.surroundings import Connection, Ends

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fluxforge_collector.config.model import Asked
+from fluxforge_collector.config.sources import Asked
 from fluxforge_collector.exchanges.connections import Connections
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.surroundings import Connection

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from fluxforge_collector.config.model import Coinbase, Config
-from fluxforge_collector.config.model import Exchange as Settings
+from fluxforge_collector.config.model import Config
+from fluxforge_collector.config.sources import Coinbase
+from fluxforge_collector.config.sources import Exchange as Settings
 from fluxforge_collector.errors import ConfigError
 from fluxforge_collector.exchanges.asked import streams_of
 from fluxforge_collector.exchanges.gaps import Stream

@@ -158,7 +158,7 @@ async def native(url, count):
 async def native_alone(url, count):
     """The native feed, whose states are kept in memory as the watch loop's are."""
     from fluxforge_collector.clock import SystemClock  # noqa: PLC0415
-    from fluxforge_collector.config.model import Coinbase  # noqa: PLC0415
+    from fluxforge_collector.config.sources import Coinbase  # noqa: PLC0415
     from fluxforge_collector.exchanges.coinbase.exchange import CoinbaseExchange  # noqa: PLC0415
     from fluxforge_collector.exchanges.surroundings import Ends, Start  # noqa: PLC0415
     from fluxforge_collector.metrics import Tally  # noqa: PLC0415

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import aiohttp
 import structlog
 
-from fluxforge_collector.config.model import Coinbase
+from fluxforge_collector.config.sources import Coinbase
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.exchanges.address import relocate
 from fluxforge_collector.exchanges.asked import shards, streams_of, unknown_symbol

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import structlog
 
-from fluxforge_collector.config.model import Coinbase
+from fluxforge_collector.config.sources import Coinbase
 from fluxforge_collector.exchanges.coinbase.mapping import EXCHANGE
 from fluxforge_collector.exchanges.coinbase.messages import subscription
 from fluxforge_collector.exchanges.coinbase.products import Product

@@ -13,7 +13,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from fluxforge_collector.config.model import CoinbaseCredentials
+from fluxforge_collector.config.sources import CoinbaseCredentials
 from fluxforge_collector.errors import ConfigError
 
 _LIFE_S = 120

@@ -8,7 +8,7 @@ from ccxt.base.errors import BadSymbol, ExchangeError, NetworkError
 from structlog.testing import capture_logs
 
 from fluxforge_collector.clock import SystemClock
-from fluxforge_collector.config.model import Exchange
+from fluxforge_collector.config.sources import Exchange
 from fluxforge_collector.exchanges.ccxt_feed import Feed, HungError, refusals_in_a_row
 from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Stream

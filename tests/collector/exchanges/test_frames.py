@@ -6,7 +6,7 @@ from collections import Counter
 import pyarrow as pa
 import pytest
 
-from fluxforge_collector.config.model import Coinbase, Exchange
+from fluxforge_collector.config.sources import Coinbase, Exchange
 from fluxforge_collector.simulator import Simulator, SimulatorOptions
 from fluxforge_collector.simulator.faults import Fault
 

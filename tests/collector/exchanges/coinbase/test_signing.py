@@ -5,7 +5,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from fluxforge_collector.config.model import CoinbaseCredentials
+from fluxforge_collector.config.sources import CoinbaseCredentials
 from fluxforge_collector.errors import ConfigError
 from fluxforge_collector.exchanges.coinbase.signing import signer_of
 
