@@ -1,8 +1,8 @@
 """Whatever the lake refuses, a run fails with the one line that says so, whichever run it is."""
 
-import dagster as dg
 import pytest
 from support.market import DAY, config_of
+from support.runs import materialise
 
 from fluxforge_assets.definitions import build
 from fluxforge_assets.defs.partitions import register
@@ -44,12 +44,4 @@ def test_a_job_says_so(unreachable, instance, name):
 @pytest.mark.parametrize(("asset", "key"), KEYS.items(), ids=KEYS)
 def test_a_partition_says_so(unreachable, instance, asset, key):
     register(instance, {BTC})
-    run = dg.materialize(
-        [a for a in unreachable.assets if isinstance(a, dg.AssetsDefinition)],
-        selection=dg.AssetSelection.assets(asset.split("/")),
-        partition_key=key,
-        instance=instance,
-        resources=unreachable.resources,
-        raise_on_error=False,
-    )
-    assert_plain(run)
+    assert_plain(materialise(unreachable, instance, [asset], key))
