@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
@@ -20,7 +19,8 @@ from fluxforge_collector.records import Channel, GapReason, Record, TickerRecord
 log = structlog.get_logger()
 
 UNSOUND = "a price or size that is not finite and above zero"
-_REMEMBERED_TRADES = 1000
+_REMEMBERED_TRADES = 500
+"""More than any exchange says again to whoever subscribes; each takes some 85 bytes."""
 _SAID = slice(TickerRecord._fields.index("bid"), TickerRecord._fields.index("seq"))
 LONGEST_FETCH_US = 3_600_000_000
 """Trades of a longer gap are not fetched again: silver looks back as far for a trade that comes twice."""
@@ -40,8 +40,7 @@ class Seen:
     is_synced: bool = False
     ticker: TickerRecord | None = None
     last_trade: TradeRecord | None = None
-    trade_ids: set[str] = field(default_factory=set)
-    trade_order: deque[str] = field(default_factory=deque)
+    trade_ids: dict[str, None] = field(default_factory=dict)  # in the order in which they came
 
     def is_same_ticker(self, record: TickerRecord) -> bool:
         """Whether a ticker says what the last one said, of the same instant; from now on it is the last."""
@@ -52,16 +51,14 @@ class Seen:
         """Whether a trade was among the last ones; from now on it is."""
         if trade_id in self.trade_ids:
             return True
-        if len(self.trade_order) == _REMEMBERED_TRADES:
-            self.trade_ids.discard(self.trade_order.popleft())
-        self.trade_ids.add(trade_id)
-        self.trade_order.append(trade_id)
+        if len(self.trade_ids) == _REMEMBERED_TRADES:
+            del self.trade_ids[next(iter(self.trade_ids))]
+        self.trade_ids[trade_id] = None
         return False
 
     def forget(self, trade_id: str) -> None:
         """A trade was not recorded after all: it may come again."""
-        self.trade_ids.discard(trade_id)
-        self.trade_order.remove(trade_id)
+        del self.trade_ids[trade_id]
 
 
 class Streams:
@@ -95,7 +92,7 @@ class Streams:
         for trade_id in earlier.ids:
             seen.is_repeated(trade_id)
         gap = Gap(earlier.since_us, self._start.reason, None)
-        self._broken[stream] = Missing(stream, gap, earlier.last, earlier.ids)
+        self._broken[stream] = Missing(stream, gap, earlier.last, frozenset(earlier.ids))
 
     def __contains__(self, stream: Stream) -> bool:
         return stream in self._seen
@@ -185,7 +182,7 @@ class Streams:
             return
         self.missing.remove(missing)
         stream, gap, tally = missing.stream, missing.gap, self._ends.tally
-        seen = self._seen[stream]
+        seen = self._seen.get(stream) or Seen()  # it may be asked for no longer
         # the fetch for the gap before this one may have brought some of them already
         records = [record for record in records if record.trade_id is None or not seen.is_repeated(record.trade_id)]
         for record in records:
@@ -202,7 +199,7 @@ class Streams:
             self._ends.write_gap(self._exchange, stream, whole, missing.told_us, lost=0)
 
     def forget(self, stream: Stream) -> None:
-        """A stream is asked for no longer: its gap ends now."""
+        """A stream is asked for no longer: its gap ends now; what is missing of its trades may still be restored."""
         self.close_gap(stream, self._ends.clock.capture_us())
         self._seen.pop(stream, None)
 

@@ -43,13 +43,13 @@ class Connection:
 
 
 class LastTrades(NamedTuple):
-    """What an earlier run recorded last of an instrument's trades: the last one, and the ids about then.
+    """What an earlier run recorded last of an instrument's trades: the last one, and the ids about then in order.
 
     `since_us` is since when trades may be missing, capture time in microseconds.
     """
 
     last: TradeRecord
-    ids: frozenset[str]
+    ids: tuple[str, ...]
     since_us: int
 
 

@@ -81,8 +81,8 @@ def _record(row: Mapping[str, Any]) -> TradeRecord:
 
 
 def _last(records: list[TradeRecord], last: Manifest) -> LastTrades:
-    newest = max(records, key=lambda record: (record.capture_us, record.seq))
-    ids = frozenset(record.trade_id for record in records if record.trade_id is not None)
+    records = sorted(records, key=lambda record: (record.capture_us, record.seq))
+    newest, ids = records[-1], tuple(record.trade_id for record in records if record.trade_id is not None)
     # whoever died has told, for each stream, of the time since its last record or the segment's start
     since_us = last.to_us if last.final else max(newest.capture_us, last.from_us)
     return LastTrades(newest, ids, since_us)

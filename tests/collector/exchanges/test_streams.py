@@ -1,12 +1,39 @@
-"""What is known of streams: repeated trades are known for as long as they may come again."""
+"""What is known of streams: repeated trades for as long as they may come again, gaps although nobody asks any more."""
 
-from fluxforge_collector.exchanges.streams import Seen
+import itertools
+
+from fluxforge_collector.clock import SystemClock
+from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.missing_trades import Found, Left
+from fluxforge_collector.exchanges.streams import Seen, Streams
+from fluxforge_collector.exchanges.surroundings import Ends, Start
+from fluxforge_collector.metrics import Tally
+from fluxforge_collector.records import Channel, GapReason
 
 
-def test_a_trade_is_repeated_while_it_is_among_the_last_thousand():
+def test_a_trade_is_repeated_while_it_is_among_the_last_five_hundred():
     seen = Seen()
-    assert not any(seen.is_repeated(str(number)) for number in range(1000))
+    assert not any(seen.is_repeated(str(number)) for number in range(500))
     assert seen.is_repeated("0")
-    assert not seen.is_repeated("1000")
-    assert not seen.is_repeated("0"), "forgotten when a thousand others had come"
-    assert len(seen.trade_ids) == len(seen.trade_order) == 1000
+    assert not seen.is_repeated("500")
+    assert not seen.is_repeated("0"), "forgotten when as many others had come"
+    assert len(seen.trade_ids) == 500
+
+
+def test_trades_missing_of_a_symbol_that_was_delisted_meanwhile_are_told_of():
+    stream, out, count = Stream(Channel.TRADES, "ETH/USD"), [], itertools.count().__next__
+    ends = Ends(SystemClock(), out.append, count, count, Tally())
+    now_us = ends.clock.capture_us()
+    streams = Streams(
+        "coinbase", [stream], ends=ends, start=Start(now_us, GapReason.CRASH, is_first=False), has_backfill=True
+    )
+    streams.close_gap(stream, now_us + 10)
+    streams.open_gap(stream, now_us + 20, GapReason.STALE)
+    streams.forget(stream)
+    (missing,) = streams.missing
+    streams.restore(missing, [], Found([], [Left(now_us + 20, now_us + 30, None)]))
+    assert [(gap.gap_start_us - now_us, gap.gap_end_us - now_us, gap.reason) for gap in out] == [
+        (0, 10, GapReason.CRASH),
+        (20, 30, GapReason.STALE),
+    ]
+    assert streams.missing == []

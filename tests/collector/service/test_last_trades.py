@@ -58,8 +58,8 @@ def found(paths, *wanted):
 def test_after_an_orderly_end_trades_are_missing_since_then(lake):
     paths = lake(trade(1, 1), trade(2, 2, ETH), trade(31, 31), trade(32, 32))
     assert found(paths, BTC, ETH) == {
-        BTC: ("32", {"31", "32"}, last_manifest(paths, "c1", LATER_US).to_us),
-        ETH: ("2", {"2"}, last_manifest(paths, "c1", LATER_US).to_us),
+        BTC: ("32", ("31", "32"), last_manifest(paths, "c1", LATER_US).to_us),
+        ETH: ("2", ("2",), last_manifest(paths, "c1", LATER_US).to_us),
     }
 
 
@@ -67,14 +67,14 @@ def test_after_a_death_they_are_missing_since_the_last_one_or_since_its_segment_
     paths = lake(trade(1, 1), trade(2, 2, ETH), trade(31, 31), dies=True)
     begun_us = last_manifest(paths, "c1", LATER_US).from_us
     assert found(paths, BTC, ETH) == {
-        BTC: ("31", {"31"}, NOON_US + 31 * SECOND),
-        ETH: ("2", {"2"}, begun_us),
+        BTC: ("31", ("31",), NOON_US + 31 * SECOND),
+        ETH: ("2", ("2",), begun_us),
     }
 
 
 def test_trades_fetched_again_are_not_the_last_ones_for_they_stand_in_a_later_segment(lake):
     paths = lake(trade(5, 5), trade(9, 9), trade(12, 7, backfilled=True))
-    assert found(paths, BTC)[BTC][:2] == ("9", {"5", "9", "12"})
+    assert found(paths, BTC)[BTC][:2] == ("9", ("5", "12", "9"))
 
 
 def test_segments_that_have_landed_are_found_where_they_stand(lake):

@@ -49,7 +49,7 @@ def account(config, collecting, until):
             """Until every stream has brought something, and every book states that were made from now on."""
             last_us = running.tally.last_us
             streams = [("coinbase", symbol, "orderbook") for symbol in symbols]
-            await until(lambda: running.tally.asked_us.keys() == last_us.keys(), 90)
+            await until(lambda: last_us and running.tally.asked_us.keys() == last_us.keys(), 90)
             for _ in range(2):
                 from_us = time.time_ns() // 1000 + 200_000
                 await until(lambda: all(last_us.get(stream, 0) > from_us for stream in streams), 90)  # noqa: B023
