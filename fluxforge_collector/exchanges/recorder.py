@@ -146,6 +146,8 @@ class Recorder(Connections):
         seen = self._streams.get(stream)
         if seen is not None:
             frame.broken[symbol] = finding
+            if not finding.has_begun:
+                frame.untrusted = Distrust(finding.reason, f"{symbol}: {finding.detail}")
             if seen.last_us is not None:
                 self._streams.open_gap(stream, seen.last_us, finding.reason, finding.detail)
 

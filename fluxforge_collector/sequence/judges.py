@@ -26,12 +26,16 @@ _MOST_MARKETS = 10_000
 
 
 class Finding(NamedTuple):
-    """What one update is; where it breaks, by which proof, and what was seen."""
+    """What one update is; where it breaks, by which proof, and what was seen.
+
+    A book that has not begun lacks the snapshot that opens it, for which no client asks again.
+    """
 
     update: Update
     verdict: Verdict
     reason: GapReason = GapReason.SEQUENCE
     detail: str = ""
+    has_begun: bool = True
 
 
 class Judge(Protocol):
@@ -53,8 +57,8 @@ def _check_number(markets: Sized) -> None:
 class SequenceJudge:
     """Compares the ids that `read` finds with the last ones of the same market.
 
-    With `is_opened_by_snapshot` the first update of a market has to be one: without it, the client would go on with the
-    book of the connection before.
+    With `is_opened_by_snapshot` the first update of a market has to be one: without it, the client would wait for the
+    next in vain, or go on with the book of the connection before.
     """
 
     def __init__(self, read: Reader, *, is_opened_by_snapshot: bool = False) -> None:
@@ -70,7 +74,8 @@ class SequenceJudge:
     def _find(self, update: Update) -> Finding:
         last = self._last.get(update.market)
         if self._is_opened_by_snapshot and update.market not in self._last and update.previous is not None:
-            return Finding(update, Verdict.BREAKS, detail=f"update after {update.previous} without a snapshot")
+            detail = f"update after {update.previous} without a snapshot"
+            return Finding(update, Verdict.BREAKS, detail=detail, has_begun=False)
         verdict = compare(last, update)
         if verdict is not Verdict.REPEATS:
             self._last[update.market] = update.last
@@ -83,7 +88,7 @@ class OkxJudge:
     """Compares OKX's ids, and its checksums in feeds that carry them: most send 0, and then no book is kept here."""
 
     def __init__(self) -> None:
-        self._sequence = SequenceJudge(read_okx)
+        self._sequence = SequenceJudge(read_okx, is_opened_by_snapshot=True)
         self._books: dict[str, TextBook] = {}
 
     def look(self, message: Any, text: str | bytes) -> tuple[Finding, ...]:

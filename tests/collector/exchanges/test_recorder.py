@@ -107,6 +107,16 @@ def test_states_follow_each_other_and_are_cut_to_the_depth():
     assert bench.of(GapRecord) == []
 
 
+def test_a_connection_that_has_lost_the_snapshot_of_a_book_is_given_up_with_the_next_update():
+    """ccxt leaves OKX's updates be until a snapshot comes, for ever."""
+    bench = Bench("okx", asked=(BOOK,), carried=(BOOK,))
+    message = {"arg": {"channel": "books", "instId": "BTC-USDT"}, "action": "update"}
+    message["data"] = [{"bids": [], "asks": [], "prevSeqId": 7, "seqId": 9}]
+    distrust = bench.frame(message)
+    assert distrust == (GapReason.SEQUENCE, "BTC/USDT: update after 7 without a snapshot")
+    assert bench.outcomes() == {"before_snapshot": 1}
+
+
 def test_a_break_without_a_state_is_a_gap_from_the_last_state_to_the_next():
     bench = Bench()
     bench.update(8, 10)
