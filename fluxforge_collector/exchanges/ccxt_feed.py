@@ -9,7 +9,7 @@ from math import inf
 from typing import Any
 
 import structlog
-from ccxt.base.errors import ExchangeError, NetworkError
+from ccxt.base.errors import ExchangeError, InvalidNonce, NetworkError
 
 from fluxforge_collector.config.sources import Exchange
 from fluxforge_collector.exchanges.dialects import dialect_of
@@ -29,6 +29,8 @@ _REFUSALS = 3
 """How often in a row many streams asked for at once may be refused, before each is asked for by itself."""
 _HELD_S = 60.0
 """After so long a subscription stood: what ends it then refuses nothing."""
+_SOON_S = 1.0
+"""The longest wait before what a standing connection still lacks is asked for again."""
 HUNG_S = 120.0
 """Far longer than any wait that nobody asked for."""
 
@@ -61,6 +63,15 @@ def refusals_in_a_row(before: int, error: Exception, held_s: float) -> int:
     """
     is_refused = isinstance(error, ExchangeError) and not is_refusal(error)
     return before + 1 if is_refused and held_s < _HELD_S else 0
+
+
+def leaves_connection(error: Exception, *, flows: bool) -> bool:
+    """Whether an error says nothing against the connection, on which all that it is about `flows` or not.
+
+    A book whose numbers do not follow is built anew on the connection that stands; what an exchange says while it
+    brings all that was asked for refuses none of it.
+    """
+    return isinstance(error, InvalidNonce) or (flows and isinstance(error, ExchangeError) and not is_refusal(error))
 
 
 class Feed:
@@ -132,7 +143,7 @@ class Feed:
         WANTED.set(group)
         symbols = [stream.symbol for stream in group]
         is_plural = method in {calls.many[1] for calls in CALLS.values()}
-        call, backoff, refusals = getattr(self._exchange, method), Backoff(), 0
+        call, backoff, soon, refusals = getattr(self._exchange, method), Backoff(), Backoff(cap_s=_SOON_S), 0
         loop = asyncio.get_running_loop()
         while True:
             self._due_s[group] = inf  # in a queue that thousands may stand in, nobody is forgotten
@@ -151,14 +162,15 @@ class Feed:
             except Exception as failure:  # noqa: BLE001  # an exchange may raise anything, and siblings must live on
                 error = failure
             held_s = loop.time() - began
-            refusals = refusals_in_a_row(refusals, error, held_s)
+            is_minor = leaves_connection(error, flows=all(map(self._recorder.flows, group)))
+            refusals = 0 if is_minor else refusals_in_a_row(refusals, error, held_s)
             is_too_much = refusals == _REFUSALS and len(group) > 1
             if is_too_much or (is_permanent(error) and self._is_about(error, group)):
                 del self._due_s[group]
                 self._give_up(tasks, group, method, error)
                 return
             asked_s = retry_after_s(error, getattr(self._exchange, "last_response_headers", None))
-            delay_s = backoff.next_delay_s(healthy_s=held_s, retry_after_s=asked_s)
+            delay_s = (soon if is_minor else backoff).next_delay_s(healthy_s=held_s, retry_after_s=asked_s)
             # of one that is refused the name counts: whoever has it in the configuration cannot tell it otherwise
             whom = {"symbol": symbols[0]} if refusals and len(group) == 1 else {"symbols": len(group)}
             why = f"{type(error).__name__}: {error}"[:200]
@@ -182,6 +194,7 @@ class Feed:
         if len(group) > 1:
             why = f"{type(error).__name__}: {error}"[:200]
             self._log.warning("asking singly", channel=group[0].channel, symbols=len(group), why=why)
+            self._let_go(group)
             for stream in group:
                 tasks.create_task(self._keep(tasks, (stream,), method))
             return
@@ -190,6 +203,12 @@ class Feed:
             f"{self._recorder.exchange} refuses {stream.channel} of {stream.symbol}:"
             f" {type(error).__name__}: {str(error)[:200]}; remove it from the configuration or correct the credentials"
         )
+
+    def _let_go(self, group: tuple[Stream, ...]) -> None:
+        """Close what carries this group alone: asked for singly, it may come over other connections, and twice."""
+        for client, connection in list(self._exchange.connections.items()):
+            if connection.streams and connection.streams <= set(group):
+                client.on_error(NetworkError("asked for singly from now on"))
 
     # watchdog
 

@@ -46,7 +46,8 @@ class Connections(ABC):
             if stream in self._streams and stream not in connection.streams:
                 connection.streams.add(stream)
                 seen, now_s = self._streams[stream], self._ends.clock.monotonic()
-                seen.is_synced, seen.seen_s, seen.asked_s = False, now_s, min(seen.asked_s, now_s)
+                seen.is_synced, seen.flows = False, False
+                seen.seen_s, seen.asked_s = now_s, min(seen.asked_s, now_s)
 
     def connected(self, connection: Connection) -> None:
         """A connection stands; one to an address that was connected before is a reconnect."""
@@ -82,7 +83,7 @@ class Connections(ABC):
         for stream in connection.streams:
             seen = self._streams[stream]
             start_us = max(connection.last_us or 0, seen.last_us or 0) or self._ends.clock.capture_us()
-            seen.is_synced = False
+            seen.is_synced, seen.flows = False, False
             self._streams.open_gap(stream, start_us, reason, detail[:200])
 
     @property
@@ -148,6 +149,10 @@ class Connections(ABC):
     def is_whole(self, stream: Stream) -> bool:
         """Whether a stream flows, as far as is known."""
         return self._streams.is_whole(stream)
+
+    def flows(self, stream: Stream) -> bool:
+        """Whether the connection of a stream brings it: a book that is to be built anew counts as well."""
+        return self._streams[stream].flows
 
     def undelivered(self, patience_s: float) -> list[Stream]:
         """Streams that were asked for so long ago and never brought anything: they have a gap until they do.

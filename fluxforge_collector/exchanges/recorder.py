@@ -169,6 +169,7 @@ class Recorder(Connections):
             )
             if is_meant and stream.channel is not Channel.ORDERBOOK:
                 self._streams.close_gap(stream, frame.capture_us)
+                self._streams[stream].flows = True
                 frame.connection.last_us = frame.capture_us
 
     def end(self) -> Distrust | None:

@@ -30,7 +30,8 @@ LONGEST_FETCH_US = 3_600_000_000
 class Seen:
     """What is known of a stream: its last record, and for books the id of the last state.
 
-    `seen_s` is when it last brought one or was asked for, `asked_s` when it was first asked for.
+    `seen_s` is when it last brought one or was asked for, `asked_s` when it was first asked for. It `flows` once the
+    connection that is to bring it now has done so, or has said that it will.
     """
 
     last_us: int | None = None
@@ -38,6 +39,7 @@ class Seen:
     asked_s: float = inf
     nonce: int | None = None
     is_synced: bool = False
+    flows: bool = False
     ticker: TickerRecord | None = None
     last_trade: TradeRecord | None = None
     trade_ids: dict[str, None] = field(default_factory=dict)  # in the order in which they came
@@ -124,7 +126,7 @@ class Streams:
             return False
         if stream in self._gaps:
             self.close_gap(stream, capture_us)
-        seen.last_us, seen.seen_s = capture_us, self._ends.clock.monotonic()
+        seen.last_us, seen.seen_s, seen.flows = capture_us, self._ends.clock.monotonic(), True
         tally.records[self._exchange, stream.channel] += 1
         tally.last_us[self._exchange, stream.symbol, stream.channel] = capture_us
         if timestamp_ms is not None:

@@ -2,22 +2,25 @@
 
 import asyncio
 import itertools
+from functools import partial
 
 import pytest
-from ccxt.base.errors import BadSymbol, ExchangeError, NetworkError
+from ccxt.base.errors import BadSymbol, ChecksumError, ExchangeError, ExchangeNotAvailable, InvalidNonce, NetworkError
 from structlog.testing import capture_logs
 
 from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.config.sources import Exchange
-from fluxforge_collector.exchanges.ccxt_feed import Feed, HungError, refusals_in_a_row
+from fluxforge_collector.exchanges import ccxt_feed
+from fluxforge_collector.exchanges.ccxt_feed import Feed, HungError, leaves_connection, refusals_in_a_row
 from fluxforge_collector.exchanges.dialects import dialect_of
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.recorder import Recorder
 from fluxforge_collector.exchanges.surroundings import Ends, Market, Start
 from fluxforge_collector.metrics import Tally
+from fluxforge_collector.reconnect import Backoff
 from fluxforge_collector.records import Channel, GapReason
 
-A, B = (Stream(Channel.ORDERBOOK, symbol) for symbol in ("A/USDT", "B/USDT"))
+A, B, C = (Stream(Channel.ORDERBOOK, symbol) for symbol in ("A/USDT", "B/USDT", "C/USDT"))
 
 
 class Turned(SystemClock):
@@ -64,13 +67,18 @@ class Failed:
         self.errors.append(str(error))
 
 
-def feed_of(exchange, streams=(A, B), clock=None, hung_s=120.0, **settings):
+def book(symbol):
+    """A live book as ccxt hands it over."""
+    return {"symbol": symbol, "bids": [[1.0, 1.0]], "asks": [[2.0, 1.0]], "nonce": 7, "timestamp": 1}
+
+
+def feed_of(exchange, streams=(A, B), others=(), clock=None, hung_s=120.0, **settings):
     refused, clock = [], clock or SystemClock()
     ends = Ends(clock, lambda _: None, itertools.count().__next__, itertools.count().__next__, Tally())
     recorder = Recorder(
         "okx",
-        streams,
-        markets={stream.symbol: Market(stream.symbol, None) for stream in streams},
+        (*streams, *others),
+        markets={stream.symbol: Market(stream.symbol, None) for stream in (*streams, *others)},
         depth=5,
         dialect=dialect_of("okx"),
         ends=ends,
@@ -133,6 +141,86 @@ async def test_many_that_are_refused_again_and_again_are_asked_for_singly(until)
 )
 def test_what_counts_as_refused_in_a_row(before, error, held_s, refusals):
     assert refusals_in_a_row(before, error, held_s) == refusals
+
+
+@pytest.mark.parametrize(
+    ("error", "flows", "leaves"),
+    [
+        pytest.param(
+            InvalidNonce("okx watchOrderBook received invalid nonce"), False, True, id="a book does not follow"
+        ),
+        pytest.param(ChecksumError("validation failed"), False, True, id="nor does its checksum"),
+        pytest.param(ExchangeError("Invalid request"), True, True, id="said while all that was asked for comes"),
+        pytest.param(ExchangeError("Invalid request"), False, False, id="what was asked for does not come"),
+        pytest.param(ExchangeError("429 Too Many Requests"), True, False, id="a request too many"),
+        pytest.param(ExchangeNotAvailable("503"), True, False, id="nobody is answered for now"),
+        pytest.param(NetworkError("closed"), True, False, id="the connection has ended"),
+    ],
+)
+def test_what_says_nothing_against_a_connection(error, flows, leaves):
+    assert leaves_connection(error, flows=flows) == leaves
+
+
+@pytest.fixture
+def longest_waits(monkeypatch):
+    """Every wait at its longest, and over at once."""
+    sleep = asyncio.sleep
+    monkeypatch.setattr(ccxt_feed, "Backoff", partial(Backoff, uniform=lambda low, high: high))
+    monkeypatch.setattr(ccxt_feed.asyncio, "sleep", lambda seconds: sleep(min(seconds, 0.01)))
+
+
+async def waits_of(exchange, until, times, streams=(A, B)):
+    """How long was waited before each of so many repetitions, seconds."""
+    with capture_logs() as lines:
+        feed, *_ = feed_of(exchange, streams=streams, subscriptions_per_second=1000)
+        task = asyncio.create_task(feed.run())
+        await until(lambda: len(exchange.asked) == times + 1)
+        await stop(task)
+    return [line["in_s"] for line in lines if line["event"] == "resubscribing"]
+
+
+@pytest.mark.asyncio
+async def test_a_book_to_be_built_anew_is_asked_for_within_a_second_however_often(longest_waits, until):
+    """Nor do its faults count against the connection, on which all else goes on."""
+    exchange = Script(*[InvalidNonce("does not follow")] * 6, NetworkError("closed"))
+    assert await waits_of(exchange, until, 7) == [0.5, 1, 1, 1, 1, 1, 0.5]
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_fails_again_and_again_is_given_more_time(longest_waits, until):
+    exchange = Script(*[NetworkError("closed")] * 4, InvalidNonce("does not follow"))
+    assert await waits_of(exchange, until, 5) == [0.5, 1, 2, 4, 0.5]
+
+
+@pytest.mark.asyncio
+async def test_what_flows_is_not_taken_for_refused_whatever_the_exchange_says(longest_waits, until):
+    """Error frames: asked for singly, Binance would bring everything over another connection once more."""
+    exchange = Script(*[ExchangeError("Invalid request")] * 5)
+    feed, recorder, _ = feed_of(exchange)
+    connection = recorder.dial("ws://x")
+    recorder.carry(connection, [A, B])
+    for stream in (A, B):
+        recorder.book(connection, book(stream.symbol), "books")
+    task = asyncio.create_task(feed.run())
+    await until(lambda: len(exchange.asked) == 6)
+    assert exchange.asked == [("A/USDT", "B/USDT")] * 6
+    await stop(task)
+
+
+@pytest.mark.asyncio
+async def test_what_carries_many_is_closed_before_each_is_asked_for_singly(until):
+    """Otherwise each would come twice from then on; what carries others as well stays."""
+    exchange = Script(*[ExchangeError("args size >1")] * 3)
+    feed, recorder, _ = feed_of(exchange, streams=(A, B), others=(C,))
+    alone, shared = Failed(), Failed()
+    for client, streams in ((alone, [A, B]), (shared, [A, C])):
+        exchange.connections[client] = recorder.dial("ws://x")
+        recorder.carry(exchange.connections[client], streams)
+    task = asyncio.create_task(feed.run())
+    await until(lambda: len(exchange.asked) == 5)
+    assert alone.errors == ["asked for singly from now on"]
+    assert shared.errors == []
+    await stop(task)
 
 
 @pytest.mark.asyncio
