@@ -73,7 +73,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="fluxforge")
 def root() -> None:
-    """FluxForge: market data for crypto quants. Exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    """FluxForge: market data for crypto quants. Exit codes: 0 done, 1 not all well, 2 not possible, 130 interrupted."""
 
 
 def not_permitted(error: PermissionError) -> str:
