@@ -65,6 +65,23 @@ def test_a_gap_may_have_a_cause_that_cost_nothing():
     assert account.wrong == []
 
 
+@pytest.mark.parametrize(
+    ("last", "is_state", "wrong"),
+    [
+        pytest.param(8, True, 0, id="states are sent to nobody"),
+        pytest.param(2, True, 1, id="states go on"),
+        pytest.param(8, False, 1, id="trades may pause"),
+    ],
+)
+def test_a_gap_may_stand_where_nobody_was_subscribed(last, is_state, wrong):
+    sent = [*stream(1), *(Sent(n * STEP_US + 500_000, (n,), None) for n in range(last, 9))]
+    kept = [*rows(1), *(Kept(n * STEP_US + 500_100, (n,)) for n in range(last, 9))]
+    found = settle(
+        sent, kept, [Span(5 * STEP_US, 5 * STEP_US + 100, "stale")], [], proven=True, flush_us=1, is_state=is_state
+    )
+    assert len(found.wrong) == wrong
+
+
 @pytest.mark.parametrize(("is_book", "wrong"), [(False, 0), (True, 2)])
 def test_what_came_without_a_field_is_kept_without_it_but_never_a_book(is_book, wrong):
     sent = [*stream(1), *stream(2, fault="missing_field"), *stream(3)]

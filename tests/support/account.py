@@ -7,6 +7,7 @@ row stands where nothing was lost. Collecting and reading the lake are thin here
 from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ QUIET = {"silence", "mute", "half_open"}
 TOGETHER_US = 10_000  # in which one publication goes to all connections, also to those that it opens
 REQUEST_S = 20  # in which a client that backs off makes its next request
 GRACE_US = 10_000_000  # in which a stream begins to flow at a first start; later that is a gap
+RESTLESS_US = 3_000_000  # states are sent every second or sooner; later ones had nobody subscribed before them
 SLACK_US = 2_000_000  # how late on a loaded machine a gap may begin after what brought it about
 
 
@@ -82,7 +84,7 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_stat
     the first row is not looked for where that came soon; elsewhere a gap covers it, also where no row came at all. A
     state that opens a stream may come from a snapshot nobody sent as a frame; a trade fetched afterwards may have been
     made while nobody was subscribed. What came without a field is kept without it, but never a book. A state (not a
-    trade) said again at once need not be kept again.
+    trade) said again at once need not be kept again; where none is sent for seconds, nobody was subscribed.
     """
     wrong = []
     places = defaultdict(deque)
@@ -111,6 +113,9 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_stat
     too_early = sent[: found[0]] if found else sent
     struck = [item for item in sent if item.fault]
     causes = [*causes, *((item.wall_us, item.wall_us) for item in [*too_early, *struck])]
+    if is_state:
+        pauses = ((one.wall_us, then.wall_us) for one, then in pairwise(sent))
+        causes += [(start_us, end_us) for start_us, end_us in pauses if end_us - start_us > RESTLESS_US]
     # the last one may still be held back for the next, which never came
     until = len(sent) - bool(sent and sent[-1].fault == "reorder")
     first = found[0] if found else len(sent)
