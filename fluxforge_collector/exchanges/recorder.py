@@ -140,11 +140,14 @@ class Recorder(Connections):
     def _take_finding(self, frame: _Frame, finding: Finding, market: str) -> None:
         symbol = self._symbol_of(market, frame.connection)
         frame.updates += ((symbol, finding.update),)
-        if finding.verdict is not Verdict.BREAKS:
-            return
         stream = Stream(Channel.ORDERBOOK, symbol)
         seen = self._streams.get(stream)
-        if seen is not None:
+        if seen is None:
+            return
+        if finding.verdict is not Verdict.BREAKS:
+            if seen.is_synced and seen.last_us is not None and _skips(finding.update, seen.nonce):
+                self._streams.open_gap(stream, seen.last_us, GapReason.SEQUENCE, "a snapshot that follows nothing")
+        else:
             frame.broken[symbol] = finding
             if not finding.has_begun:
                 frame.untrusted = Distrust(finding.reason, f"{symbol}: {finding.detail}")
@@ -321,6 +324,12 @@ class Recorder(Connections):
         if frame is None:
             return Stamp(clock.wall_us() // 1000, clock.capture_us(), self._ends.next_seq(), connection.ordinal)
         return Stamp(frame.wall_ms, frame.capture_us, self._ends.next_seq(), connection.ordinal)
+
+
+def _skips(update: Update, nonce: int | None) -> bool:
+    """Whether an update is a snapshot between which and the state `nonce` before it there may have been others."""
+    is_snapshot = update.previous is None and update.last is not None
+    return is_snapshot and update.last not in {nonce, None if nonce is None else nonce + 1}
 
 
 def _is_old(update: Update, nonce: int | None) -> bool:

@@ -38,6 +38,7 @@ _CACHED_TRADES = 64
 _CLIENT = ("handle_text_or_binary_message", "on_close", "on_error", "resolve", "send")
 _EXCHANGE = (
     "client", "handle_message", "on_close", "on_connected", "on_error", "on_rest_response", "set_markets_from_exchange",
+    "watch_multiple",
 )  # fmt: skip
 
 
@@ -294,6 +295,20 @@ class BinanceTap(Tap):
         )
 
 
+class OkxTap(Tap):
+    """OKX sends a book anew to whoever subscribes once more: only what is not subscribed is asked for."""
+
+    def watch_multiple(
+        self, url: str, hashes: list[str], message: Any = None, subscribe_hashes: Any = None, subscription: Any = None
+    ) -> Any:
+        """Wait for many streams at once; ccxt would subscribe to all of them where one is to be."""
+        if message and message.get("op") == "subscribe" and len(message["args"]) == len(subscribe_hashes or ()):
+            subscribed = self.client(url).subscriptions
+            pairs = zip(message["args"], subscribe_hashes, strict=True)
+            message = {**message, "args": [arg for arg, name in pairs if name not in subscribed]}
+        return super().watch_multiple(url, hashes, message, subscribe_hashes, subscription)  # type: ignore[misc]
+
+
 class BybitTap(Tap):
     """Bybit's answer to a request does not say what was asked for; what ccxt remembers of the request does."""
 
@@ -308,7 +323,7 @@ class BybitTap(Tap):
 
 
 _BYBIT_CHANNELS = {"trade": Channel.TRADES, "ticker": Channel.TICKER}
-_TAPS = {"binance": BinanceTap, "bybit": BybitTap}
+_TAPS = {"binance": BinanceTap, "bybit": BybitTap, "okx": OkxTap}
 """Exchange → the tap of those whose class is made from its class."""
 
 

@@ -196,6 +196,27 @@ async def test_no_state_is_built_on_the_book_of_before_where_a_snapshot_is_lost(
 
 
 @pytest.mark.asyncio
+async def test_a_book_that_broke_is_asked_for_again_by_itself(config, collecting, until, rows):
+    """The others, asked for once more with it, would begin anew, and nobody could tell what they missed before."""
+    async with Simulator(SimulatorOptions(seed=19, exchanges=("okx",), speed=5)) as sim:
+        settings = config(sim, {"okx": {"symbols": SYMBOLS}}, **ONE_SEGMENT)
+
+        def snapshots(symbol):
+            frames = sim.truth.frames(exchange="okx", symbol=symbol, channel="orderbook")
+            return sum(frame.kind == "snapshot" for frame in frames)
+
+        async with collecting(settings) as running:
+            await until(lambda: running.states("okx") > 100)
+            assert [snapshots(symbol) for symbol in SYMBOLS] == [1] * len(SYMBOLS)
+            await sim.inject(Fault("drop", exchange="okx", symbol=SYMBOLS[0], channel="orderbook"))
+            await until(lambda: snapshots(SYMBOLS[0]) == 2)
+            before = running.states("okx")
+            await until(lambda: running.states("okx") > before + 100)
+        assert [snapshots(symbol) for symbol in SYMBOLS[1:]] == [1] * (len(SYMBOLS) - 1)
+        assert {row["symbol"] for row in rows(settings.root, "gaps")} == {SYMBOLS[0]}
+
+
+@pytest.mark.asyncio
 async def test_a_repeated_frame_is_kept_once(config, collecting, until, rows):
     async with Simulator(SimulatorOptions(seed=15, speed=5)) as sim:
         settings = config(sim, {"binanceus": {"symbols": SYMBOLS}})

@@ -5,7 +5,15 @@ import itertools
 from functools import partial
 
 import pytest
-from ccxt.base.errors import BadSymbol, ChecksumError, ExchangeError, ExchangeNotAvailable, InvalidNonce, NetworkError
+from ccxt.base.errors import (
+    BadSymbol,
+    ChecksumError,
+    ExchangeError,
+    ExchangeNotAvailable,
+    InvalidNonce,
+    NetworkError,
+    UnsubscribeError,
+)
 from structlog.testing import capture_logs
 
 from fluxforge_collector.clock import SystemClock
@@ -150,6 +158,7 @@ def test_what_counts_as_refused_in_a_row(before, error, held_s, refusals):
             InvalidNonce("okx watchOrderBook received invalid nonce"), False, True, id="a book does not follow"
         ),
         pytest.param(ChecksumError("validation failed"), False, True, id="nor does its checksum"),
+        pytest.param(UnsubscribeError("okx books:SOL/USDT"), False, True, id="it is unsubscribed for that"),
         pytest.param(ExchangeError("Invalid request"), True, True, id="said while all that was asked for comes"),
         pytest.param(ExchangeError("Invalid request"), False, False, id="what was asked for does not come"),
         pytest.param(ExchangeError("429 Too Many Requests"), True, False, id="a request too many"),

@@ -117,6 +117,35 @@ def test_a_connection_that_has_lost_the_snapshot_of_a_book_is_given_up_with_the_
     assert bench.outcomes() == {"before_snapshot": 1}
 
 
+@pytest.mark.parametrize(
+    ("exchange", "number", "is_gap"),
+    [
+        pytest.param("okx", 9, False, id="of the state that came last"),
+        pytest.param("okx", 14, True, id="of another one, as after a silence"),
+        pytest.param("bybit", 10, False, id="of the next one, where ids count"),
+        pytest.param("bybit", 1, True, id="after the exchange has begun to count anew"),
+    ],
+)
+def test_a_snapshot_amid_a_stream_is_a_gap_where_states_may_lie_between(exchange, number, is_gap):
+    """Nothing tells what was lost before it: it names no update that it follows."""
+    bench = Bench(exchange, asked=(BOOK,), carried=(BOOK,))
+
+    def snapshot(number):
+        if exchange == "bybit":
+            data = {"s": "BTC-USDT", "b": [], "a": [], "u": number}
+            return {"topic": "orderbook.50.BTC-USDT", "type": "snapshot", "data": data}
+        data = [{"bids": [], "asks": [], "prevSeqId": -1, "seqId": number}]
+        return {"arg": {"channel": "books", "instId": "BTC-USDT"}, "action": "snapshot", "data": data}
+
+    bench.frame(snapshot(9), bench.state(9))
+    before = bench.clock.us
+    bench.clock.us += 11_000_000
+    bench.frame(snapshot(number), bench.state(number))
+    gaps = [(gap.gap_start_us, gap.gap_end_us, gap.reason) for gap in bench.of(GapRecord)]
+    assert gaps == ([(before, bench.clock.us, GapReason.SEQUENCE)] if is_gap else [])
+    assert bench.of(BookRecord)[-1].nonce == number
+
+
 def test_a_break_without_a_state_is_a_gap_from_the_last_state_to_the_next():
     bench = Bench()
     bench.update(8, 10)
