@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _LOOK_S = 5.0
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of malloc.h
-_LARGE_BYTES = 256 << 10
+_LARGE_BYTES = 64 << 10
 
 
 @click.command("collect")

@@ -56,6 +56,7 @@ class Writing:
                 self.on_rotated()
             elif self._writer.is_flush_due():
                 await self._persist(self._writer.flush, self._tally.flushes)
+                pa.default_memory_pool().release_unused()  # or what is free between others would stay resident
 
     async def finish(self) -> Manifest:
         """Write what is left and seal the last segment."""
