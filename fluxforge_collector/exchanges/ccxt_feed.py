@@ -68,8 +68,8 @@ def refusals_in_a_row(before: int, error: Exception, held_s: float) -> int:
 def leaves_connection(error: Exception, *, flows: bool) -> bool:
     """Whether an error says nothing against the connection, on which all that it is about `flows` or not.
 
-    A book whose numbers do not follow is built anew on the connection that stands, for which ccxt unsubscribes it first;
-    what an exchange says while it brings all that was asked for refuses none of it.
+    A book whose numbers do not follow is built anew on the connection that stands: ccxt unsubscribes it first. What an
+    exchange says while it brings all that was asked for refuses none of it.
     """
     return isinstance(error, InvalidNonce | UnsubscribeError) or (
         flows and isinstance(error, ExchangeError) and not is_refusal(error)
