@@ -24,7 +24,8 @@ from fluxforge_collector.exchanges.pace import Pace
 from fluxforge_collector.exchanges.recorder import Recorder
 from fluxforge_collector.exchanges.shard import Shard
 from fluxforge_collector.exchanges.surroundings import Ends, Market, Start
-from fluxforge_collector.exchanges.tap import require_internals, tapped
+from fluxforge_collector.exchanges.tap import require_internals
+from fluxforge_collector.exchanges.venue_taps import tapped
 from fluxforge_collector.reconnect import Backoff, is_permanent, retry_after_s
 from fluxforge_collector.records import GapReason
 

@@ -7,12 +7,13 @@ ccxt makes of it, then `end`. A book made outside a frame comes from a snapshot 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from fluxforge_collector.errors import DataError
 from fluxforge_collector.exchanges.connections import Connections
 from fluxforge_collector.exchanges.dialects import Acknowledgement, Dialect
 from fluxforge_collector.exchanges.gaps import Stream
+from fluxforge_collector.exchanges.in_hand import Distrust, FrameInHand
 from fluxforge_collector.exchanges.normalise import Stamp, book_record, ticker_record, trade_record
 from fluxforge_collector.exchanges.sound import is_finite
 from fluxforge_collector.exchanges.streams import UNSOUND
@@ -20,45 +21,7 @@ from fluxforge_collector.exchanges.surroundings import Connection, Ends, Market,
 from fluxforge_collector.exchanges.trade_pages import Trade
 from fluxforge_collector.metrics import Outcome
 from fluxforge_collector.records import Channel, GapReason, TradeRecord
-from fluxforge_collector.sequence import Finding, Update, Verdict, judge_of
-
-
-class Distrust(NamedTuple):
-    """Why a connection cannot be trusted any more."""
-
-    reason: GapReason
-    why: str
-
-
-class _Frame:
-    """What has become of the frame in hand so far."""
-
-    __slots__ = (
-        "broken",
-        "capture_us",
-        "connection",
-        "hashes",
-        "outcome",
-        "rejected",
-        "seen",
-        "text",
-        "untrusted",
-        "updates",
-        "wall_ms",
-    )
-
-    def __init__(self, connection: Connection, text: str | bytes, capture_us: int, wall_ms: int) -> None:
-        self.connection = connection
-        self.text = text
-        self.capture_us = capture_us
-        self.wall_ms = wall_ms
-        self.outcome: Outcome | None = None
-        self.rejected: Outcome | None = None
-        self.updates: tuple[tuple[str, Update], ...] = ()
-        self.broken: dict[str, Finding] = {}
-        self.untrusted: Distrust | None = None
-        self.hashes: dict[str, str] = {}
-        self.seen: set[int] = set()
+from fluxforge_collector.sequence import Finding, Verdict, is_old, is_older, judge_of, skips
 
 
 class Recorder(Connections):
@@ -86,7 +49,7 @@ class Recorder(Connections):
         self._symbols: dict[str, list[str]] = {}
         for symbol, market in markets.items():
             self._symbols.setdefault(market.market_id, []).append(symbol)
-        self._frame: _Frame | None = None
+        self._frame: FrameInHand | None = None
         self.uninvited: set[str] = set()
 
     def dial(self, url: str) -> Connection:
@@ -105,7 +68,7 @@ class Recorder(Connections):
         if not self.takes(connection, len(text)):
             return False
         clock = self._ends.clock
-        self._frame = _Frame(connection, text, clock.capture_us(), clock.wall_us() // 1000)
+        self._frame = FrameInHand(connection, text, clock.capture_us(), clock.wall_us() // 1000)
         return True
 
     def judge(self, message: Any) -> bool:
@@ -137,7 +100,7 @@ class Recorder(Connections):
                 self.acknowledge(frame.connection, answer)
         return True
 
-    def _take_finding(self, frame: _Frame, finding: Finding, market: str) -> None:
+    def _take_finding(self, frame: FrameInHand, finding: Finding, market: str) -> None:
         symbol = self._symbol_of(market, frame.connection)
         frame.updates += ((symbol, finding.update),)
         stream = Stream(Channel.ORDERBOOK, symbol)
@@ -145,7 +108,7 @@ class Recorder(Connections):
         if seen is None:
             return
         if finding.verdict is not Verdict.BREAKS:
-            if seen.is_synced and seen.last_us is not None and _skips(finding.update, seen.nonce):
+            if seen.is_synced and seen.last_us is not None and skips(finding.update, seen.nonce):
                 self._streams.open_gap(stream, seen.last_us, GapReason.SEQUENCE, "a snapshot that follows nothing")
         else:
             frame.broken[symbol] = finding
@@ -184,7 +147,7 @@ class Recorder(Connections):
         self.settle(frame.connection, frame.capture_us, outcome)
         return frame.untrusted
 
-    def _missing_state(self, frame: _Frame) -> Outcome | None:
+    def _missing_state(self, frame: FrameInHand) -> Outcome | None:
         """The outcome of book updates that gave no state; a stream that had states before has a gap since the last."""
         outcome = None
         for symbol, update in frame.updates:
@@ -192,7 +155,7 @@ class Recorder(Connections):
             seen = self._streams.get(stream)
             if seen is None:
                 outcome = outcome or Outcome.NOT_ASKED
-            elif _is_old(update, seen.nonce):
+            elif is_old(update, seen.nonce):
                 outcome = outcome or Outcome.STALE_UPDATE
             else:
                 outcome = Outcome.RESYNC if seen.is_synced else Outcome.BEFORE_SNAPSHOT
@@ -221,7 +184,7 @@ class Recorder(Connections):
         seen = self._streams[Stream(Channel.ORDERBOOK, symbol)]
         nonce = book.get("nonce") or self._id_of_update(symbol)
         if frame is None:
-            if connection.is_lost or self.is_stopped or _is_older(nonce, seen.nonce):
+            if connection.is_lost or self.is_stopped or is_older(nonce, seen.nonce):
                 return
         elif frame.hashes.setdefault(symbol, message_hash) != message_hash:
             return
@@ -324,20 +287,3 @@ class Recorder(Connections):
         if frame is None:
             return Stamp(clock.wall_us() // 1000, clock.capture_us(), self._ends.next_seq(), connection.ordinal)
         return Stamp(frame.wall_ms, frame.capture_us, self._ends.next_seq(), connection.ordinal)
-
-
-def _skips(update: Update, nonce: int | None) -> bool:
-    """Whether an update is a snapshot between which and the state `nonce` before it there may have been others."""
-    is_snapshot = update.previous is None and update.last is not None
-    return is_snapshot and update.last not in {nonce, None if nonce is None else nonce + 1}
-
-
-def _is_old(update: Update, nonce: int | None) -> bool:
-    """Whether an update was in the last state already."""
-    if nonce is None or update.previous is None or update.last is None:
-        return False
-    return update.last <= nonce
-
-
-def _is_older(nonce: int | None, last: int | None) -> bool:
-    return nonce is not None and last is not None and nonce < last

@@ -15,12 +15,17 @@ from fluxforge_collector.sequence.judges import Finding, Judge, KrakenJudge, Okx
 from fluxforge_collector.sequence.updates import (
     Update,
     Verdict,
+    is_old,
+    is_older,
     read_binance,
     read_bybit,
     read_coinbase,
+    skips,
 )
 
-__all__ = ["PROOFS", "Finding", "Judge", "Proof", "Update", "Verdict", "is_proven", "judge_of"]
+__all__ = [
+    "PROOFS", "Finding", "Judge", "Proof", "Update", "Verdict", "is_old", "is_older", "is_proven", "judge_of", "skips",
+]  # fmt: skip
 
 
 class Proof(NamedTuple):

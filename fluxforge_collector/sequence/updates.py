@@ -100,3 +100,21 @@ def compare(last: int | None, update: Update) -> Verdict:
     if last is None or update.previous is None or update.previous == last:
         return Verdict.FOLLOWS
     return Verdict.REPEATS if update.last is not None and update.last <= last else Verdict.BREAKS
+
+
+def is_old(update: Update, nonce: int | None) -> bool:
+    """Whether an update was in the state `nonce` already."""
+    if nonce is None or update.previous is None or update.last is None:
+        return False
+    return update.last <= nonce
+
+
+def is_older(nonce: int | None, last: int | None) -> bool:
+    """Whether a state comes before the last one, where both have an id."""
+    return nonce is not None and last is not None and nonce < last
+
+
+def skips(update: Update, nonce: int | None) -> bool:
+    """Whether an update is a snapshot between which and the state `nonce` there may have been others."""
+    is_snapshot = update.previous is None and update.last is not None
+    return is_snapshot and update.last not in {nonce, None if nonce is None else nonce + 1}

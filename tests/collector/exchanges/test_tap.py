@@ -17,7 +17,8 @@ from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.recorder import Recorder
 from fluxforge_collector.exchanges.sound import MOST_LEVELS
 from fluxforge_collector.exchanges.surroundings import Ends, Market, Start
-from fluxforge_collector.exchanges.tap import WANTED, require_internals, tapped
+from fluxforge_collector.exchanges.tap import WANTED, require_internals
+from fluxforge_collector.exchanges.venue_taps import tapped
 from fluxforge_collector.metrics import Tally
 from fluxforge_collector.records import BookRecord, Channel, GapReason, TickerRecord, TradeRecord
 
