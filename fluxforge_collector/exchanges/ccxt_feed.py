@@ -167,7 +167,7 @@ class Feed:
             is_minor = leaves_connection(error, flows=all(map(self._recorder.flows, group)))
             refusals = 0 if is_minor else refusals_in_a_row(refusals, error, held_s)
             is_too_much = refusals == _REFUSALS and len(group) > 1
-            if is_too_much or (is_permanent(error) and self._is_about(error, group)):
+            if is_too_much or (is_permanent(error) and not is_minor and self._is_about(error, group)):
                 del self._due_s[group]
                 self._give_up(tasks, group, method, error)
                 return

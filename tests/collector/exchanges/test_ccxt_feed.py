@@ -202,10 +202,11 @@ async def test_a_connection_that_fails_again_and_again_is_given_more_time(longes
 
 
 @pytest.mark.asyncio
-async def test_what_flows_is_not_taken_for_refused_whatever_the_exchange_says(longest_waits, until):
+@pytest.mark.parametrize("error", [ExchangeError("Invalid request"), BadSymbol("no such market")])
+async def test_what_flows_is_not_taken_for_refused_whatever_the_exchange_says(error, longest_waits, until):
     """Error frames: asked for singly, Binance would bring everything over another connection once more."""
-    exchange = Script(*[ExchangeError("Invalid request")] * 5)
-    feed, recorder, _ = feed_of(exchange)
+    exchange = Script(*[error] * 5)
+    feed, recorder, refused = feed_of(exchange)
     connection = recorder.dial("ws://x")
     recorder.carry(connection, [A, B])
     for stream in (A, B):
@@ -213,6 +214,7 @@ async def test_what_flows_is_not_taken_for_refused_whatever_the_exchange_says(lo
     task = asyncio.create_task(feed.run())
     await until(lambda: len(exchange.asked) == 6)
     assert exchange.asked == [("A/USDT", "B/USDT")] * 6
+    assert refused == []
     await stop(task)
 
 
