@@ -21,7 +21,8 @@ class Missing:
     """A gap of a stream of trades, and what was recorded before and after it.
 
     `last` is the last trade before, `before` the ids remembered then, `after` those recorded since, `first` the least
-    number among them. `told_us` is up to when a gap row has been written already.
+    number among them. `told_us` is up to when a gap row has been written already. One that `is_followed` by another gap
+    of the stream, with no trade recorded between, leaves to that what came after its own end.
     """
 
     stream: Stream
@@ -32,6 +33,12 @@ class Missing:
     after: set[str] = field(default_factory=set)
     first: int | None = None
     told_us: int | None = None
+    is_followed: bool = False
+
+    def learn(self, records: Sequence[TradeRecord]) -> None:
+        """Trades were recorded that were fetched for the gap before this one: it begins after them."""
+        self.before |= {record.trade_id for record in records if record.trade_id is not None}
+        self.last = last_of(self.last, records)
 
     def end(self, gap: Gap, end_us: int) -> None:
         """The stream is whole again; `gap` is what of it no row has told of yet."""
@@ -51,8 +58,7 @@ class Missing:
     @property
     def lag_us(self) -> int:
         """How much later than the exchange's time the last trade was captured."""
-        last = self.last
-        return last.capture_us - last.timestamp_ms * 1000 if last and last.timestamp_ms is not None else 0
+        return _lag_us(self.last)
 
     @property
     def from_ms(self) -> int:
@@ -90,6 +96,18 @@ class Found(NamedTuple):
     left: list[Left]
 
 
+def last_of(last: TradeRecord | None, fetched: Sequence[TradeRecord]) -> TradeRecord | None:
+    """The last trade once those fetched again, oldest first, are recorded too: `last`, where it is newer than they are.
+
+    One that was fetched has the capture time it would have had, although it may stand in bronze at its gap's end.
+    """
+    newest = fetched[-1] if fetched else None
+    if newest is None or newest.timestamp_ms is None or last is None or last.timestamp_ms is None:
+        return last
+    is_newer = newest.timestamp_ms > last.timestamp_ms
+    return newest._replace(capture_us=newest.timestamp_ms * 1000 + _lag_us(last)) if is_newer else last
+
+
 def by_time(trades: Iterable[Trade]) -> list[Trade]:
     """Trades in order of time, those of one instant by id where ids are numbers."""
     return sorted(trades, key=lambda trade: (trade["timestamp"], _number(trade["id"]) or 0))
@@ -119,6 +137,8 @@ def find(
     # without numbers it is the first trade recorded since that says where the gap ends; clocks only estimate it
     until = next((index for index, trade in enumerate(fetched) if trade["id"] in missing.after), len(fetched))
     among = fetched[:until] if ids == "opaque" else fetched
+    if missing.is_followed and not missing.after:
+        among = [trade for trade in among if trade["timestamp"] <= missing.to_ms]
     chosen = [trade for trade in among if trade["id"] not in known and _is_missing(missing, trade, ids)]
     placed, at_us = [], start_us
     for trade in chosen:
@@ -158,6 +178,10 @@ def _not_given(missing: Missing, given: int, ids: Ids) -> int:
     if ids != "counted" or last is None or missing.first is None:
         return 0
     return max(0, missing.first - last - 1 - given)
+
+
+def _lag_us(last: TradeRecord | None) -> int:
+    return last.capture_us - last.timestamp_ms * 1000 if last and last.timestamp_ms is not None else 0
 
 
 def _number(trade_id: str | None) -> int | None:

@@ -9,7 +9,7 @@ from math import inf
 import structlog
 
 from fluxforge_collector.exchanges.gaps import Gap, GapLedger, Stream
-from fluxforge_collector.exchanges.missing_trades import Found, Missing
+from fluxforge_collector.exchanges.missing_trades import Found, Missing, last_of
 from fluxforge_collector.exchanges.sound import is_sound, sound_ticker
 from fluxforge_collector.exchanges.surroundings import Ends, LastTrades, Start
 from fluxforge_collector.exchanges.trade_pages import Trade
@@ -155,15 +155,19 @@ class Streams:
 
     def note(self, stream: Stream, trade: Trade) -> None:
         """A trade was recorded: what is fetched again for its stream ends before it."""
-        for missing in self.missing:
-            if missing.stream == stream:
-                missing.note(trade)
+        for missing in self._missing_of(stream):
+            missing.note(trade)
+
+    def _missing_of(self, stream: Stream) -> list[Missing]:
+        return [missing for missing in self.missing if missing.stream == stream]
 
     def open_gap(self, stream: Stream, start_us: int, reason: GapReason, detail: str | None = None) -> None:
         """A stream is not whole since an instant; the first cause stands."""
         is_new = self._gaps.open(stream, start_us, reason, detail)
         if is_new and self._has_backfill and stream.channel is Channel.TRADES:
             seen = self._seen[stream]
+            for before in self._missing_of(stream):
+                before.is_followed = True
             gap = Gap(start_us, reason, detail)
             self._broken[stream] = Missing(stream, gap, seen.last_trade, frozenset(seen.trade_ids))
 
@@ -191,6 +195,9 @@ class Streams:
             tally.records[self._exchange, stream.channel] += 1
             tally.backfilled[self._exchange] += 1
             self._ends.emit(record)
+        seen.last_trade = last_of(seen.last_trade, records)
+        for later in [*self._missing_of(stream), *filter(None, [self._broken.get(stream)])]:
+            later.learn(records)
         tally.backfills[self._exchange, "partly" if found.left else "whole"] += 1
         for part in found.left:
             detail = f"{len(records)} trades fetched again; {gap.detail or ''}"[:200]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluxforge_collector.exchanges.gaps import Gap, Stream
-from fluxforge_collector.exchanges.missing_trades import Left, Missing, by_time, find
+from fluxforge_collector.exchanges.missing_trades import Left, Missing, by_time, find, last_of
 from fluxforge_collector.records import Channel, GapReason, TradeRecord
 
 START_US, END_US, LAG_US = 1_000_000_000, 1_010_000_000, 50_000
@@ -116,3 +116,25 @@ def test_what_no_row_has_told_of(told_us, until_us, start_us):
     gap = known.untold(until_us)
     assert (gap and gap.start_us) == start_us
     assert known.untold(until_us) is None
+
+
+def test_a_gap_leaves_to_the_next_what_came_after_its_end_where_no_trade_lies_between():
+    """One gap ends at trade 110 and the next begins at 120: nothing was recorded between, nothing is fetched twice."""
+    first, second = missing(), missing()
+    second.gap, second.end_us = Gap(END_US + 1_000_000, GapReason.STALE, None), END_US + 5_000_000
+    first.is_followed = True
+    past = [trade(number) for number in range(8, 165)]
+    brought = find(first, past, "counted")
+    assert ids(brought) == list(range(11, 111))
+    second.learn([recorded(int(one["id"])) for one, _ in brought.trades])
+    brought = find(second, past, "counted")
+    assert ids(brought) == list(range(111, 165))
+    assert min(at_us for _, at_us in brought.trades) >= END_US + 1_000_000
+
+
+def test_the_last_trade_is_the_newer_one_of_those_recorded_and_fetched_at_the_time_it_would_have_come():
+    fetched = [recorded(number)._replace(capture_us=END_US - 1, backfilled=True) for number in (11, 12)]
+    assert last_of(recorded(10), fetched)[:4] == recorded(12)[:4]
+    assert last_of(recorded(13), fetched) == recorded(13)
+    assert last_of(recorded(10), []) == recorded(10)
+    assert last_of(None, fetched) is None

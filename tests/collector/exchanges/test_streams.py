@@ -2,13 +2,15 @@
 
 import itertools
 
+import pytest
+
 from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.missing_trades import Found, Left
 from fluxforge_collector.exchanges.streams import Seen, Streams
 from fluxforge_collector.exchanges.surroundings import Ends, Start
 from fluxforge_collector.metrics import Tally
-from fluxforge_collector.records import Channel, GapReason
+from fluxforge_collector.records import Channel, GapReason, TradeRecord
 
 
 def test_a_trade_is_repeated_while_it_is_among_the_last_five_hundred():
@@ -37,3 +39,39 @@ def test_trades_missing_of_a_symbol_that_was_delisted_meanwhile_are_told_of():
         (20, 30, GapReason.STALE),
     ]
     assert streams.missing == []
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["after", "before"])
+def test_trades_fetched_for_one_gap_are_not_fetched_for_the_next(is_open):
+    """However many they are: more than are remembered by their ids. The next one opens before they came, or after."""
+    stream, count = Stream(Channel.TRADES, "BTC/USD"), itertools.count().__next__
+    ends = Ends(SystemClock(), lambda _: None, count, count, Tally())
+    now_us = ends.clock.capture_us()
+    start = Start(now_us, GapReason.CRASH, is_first=False)
+    streams = Streams("coinbase", [stream], ends=ends, start=start, has_backfill=True)
+
+    def record(number):
+        at_us = now_us + number * 1000
+        trade = {"timestamp_ms": at_us // 1000, "side": "buy", "price": 1.0, "amount": 1.0, "cost": None}
+        return TradeRecord(
+            exchange="coinbase", symbol="BTC/USD", collected_ms=0, capture_us=at_us, trade_id=str(number), info_json=None,
+            seq=0, conn=0, backfilled=False, **trade,
+        )  # fmt: skip
+
+    def open_next():
+        streams.open_gap(stream, now_us + 2000_000, GapReason.STALE)
+
+    streams.emit(stream, record(1), now_us, None)
+    streams.open_gap(stream, now_us + 1000, GapReason.STALE)
+    streams.close_gap(stream, now_us + 1500_000)
+    missing = streams.missing[-1]
+    if is_open:
+        open_next()
+    streams.restore(missing, [record(number) for number in range(2, 1002)], Found([], []))
+    if not is_open:
+        open_next()
+    streams.close_gap(stream, now_us + 3000_000)
+    following = streams.missing[-1]
+    assert missing.is_followed == is_open
+    assert following.last.trade_id == "1001"
+    assert "1001" in following.before
