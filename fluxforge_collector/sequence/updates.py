@@ -117,4 +117,4 @@ def is_older(nonce: int | None, last: int | None) -> bool:
 def skips(update: Update, nonce: int | None) -> bool:
     """Whether an update is a snapshot between which and the state `nonce` there may have been others."""
     is_snapshot = update.previous is None and update.last is not None
-    return is_snapshot and update.last not in {nonce, None if nonce is None else nonce + 1}
+    return is_snapshot and (nonce is None or update.last not in {nonce, nonce + 1})

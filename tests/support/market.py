@@ -7,32 +7,12 @@ from fluxforge_collector.config.model import Config, Ingestion
 from fluxforge_collector.records import BookRecord, GapReason, GapRecord, TickerRecord, TradeRecord
 from fluxforge_collector.segments.names import SourcePaths
 from fluxforge_collector.segments.writer import SegmentWriter
+from support.clock import HandClock
 
 DAY = "2026-11-20"
 NOON_US = 1_795_176_000_000_000
 SECOND = 1_000_000
 INSTRUMENTS = (("binanceus", "BTC/USDT"), ("binanceus", "ETH/USDT"), ("okx", "BTC/USDT:USDT"))
-
-
-class HandClock:
-    """A clock turned by hand."""
-
-    def __init__(self, now_us):
-        self.now_us = now_us
-
-    def wall_us(self):
-        return self.now_us
-
-    capture_us = wall_us
-
-    def monotonic(self):
-        return self.now_us / 1e6
-
-    def step_us(self):
-        return 0
-
-    def anchor(self):
-        pass
 
 
 def config_of(root, **options):

@@ -3,7 +3,8 @@
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from support.market import DAY, NOON_US, SECOND, HandClock, config_of, moment, records
+from support.clock import HandClock
+from support.market import DAY, NOON_US, SECOND, config_of, moment, records
 
 from fluxforge_assets.lake.advance import replace
 from fluxforge_assets.lake.archive import Archive

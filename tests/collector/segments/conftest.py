@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import structlog
+from support.clock import HandClock
 
 from fluxforge_collector.config.model import Ingestion
 from fluxforge_collector.records import BookRecord, Channel, TradeRecord
@@ -15,31 +16,6 @@ from fluxforge_collector.segments.sealed import read_table
 from fluxforge_collector.segments.writer import SegmentWriter
 
 NOON_US = 1_723_118_400_000_000  # 2024-08-08 12:00:00
-
-
-class HandClock:
-    """A clock turned by hand: all three hands show the same."""
-
-    def __init__(self, now_us: int = NOON_US):
-        self.now_us = now_us
-
-    def advance(self, seconds):
-        self.now_us += round(seconds * 1e6)
-
-    def wall_us(self):
-        return self.now_us
-
-    def capture_us(self):
-        return self.now_us
-
-    def monotonic(self):
-        return self.now_us / 1e6
-
-    def step_us(self):
-        return 0
-
-    def anchor(self):
-        pass
 
 
 class Lake:
@@ -101,7 +77,7 @@ def _quiet_log():
 
 @pytest.fixture
 def clock():
-    return HandClock()
+    return HandClock(NOON_US)
 
 
 @pytest.fixture

@@ -213,10 +213,10 @@ def test_a_closed_writer_refuses(lake):
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from conftest import Lake, HandClock
+sys.path[:0] = sys.argv[2:]
+from conftest import NOON_US, HandClock, Lake
 from fluxforge_collector.errors import StorageError
-lake = Lake(Path(sys.argv[1]), HandClock())
+lake = Lake(Path(sys.argv[1]), HandClock(NOON_US))
 writer = lake.writer(flush_interval_seconds=5)
 def limit(size): resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 def fill(): writer.append([lake.book(levels=20), lake.trade(info_json="x" * 50)] * 1); lake.clock.advance(0.01)
@@ -250,8 +250,9 @@ assert not lake.rows("gaps")
 
 def test_a_full_disk_loses_nothing_that_was_appended(tmp_path):
     """No file may grow beyond a limit, as on a full disk: each attempt fails cleanly, and the last one has it all."""
+    here = Path(__file__).parent
     run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FULL_DISK), str(tmp_path / "lake"), str(Path(__file__).parent)],
+        [sys.executable, "-c", textwrap.dedent(FULL_DISK), tmp_path / "lake", here, here.parents[1]],
         capture_output=True,
         text=True,
         timeout=120,

@@ -4,7 +4,8 @@ import asyncio
 import itertools
 
 import pytest
-from support.market import NOON_US, SECOND, HandClock
+from support.clock import HandClock
+from support.market import NOON_US, SECOND
 
 from fluxforge_collector.config.model import Ingestion
 from fluxforge_collector.exchanges.gaps import Stream

@@ -1,7 +1,8 @@
 """Which trades an earlier run recorded last, wherever its segments stand."""
 
 import pytest
-from support.market import NOON_US, SECOND, HandClock
+from support.clock import HandClock
+from support.market import NOON_US, SECOND
 
 from fluxforge_collector.config.model import Ingestion
 from fluxforge_collector.instruments import Instrument

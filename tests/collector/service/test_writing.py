@@ -6,7 +6,7 @@ import threading
 import weakref
 
 import pytest
-from support.market import HandClock
+from support.clock import HandClock
 
 from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.errors import DataError, StorageError

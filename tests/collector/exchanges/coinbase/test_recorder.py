@@ -4,6 +4,7 @@ import itertools
 
 import orjson
 import pytest
+from support.clock import HandClock
 
 from fluxforge_collector.exchanges.coinbase.mapping import in_ccxt_form
 from fluxforge_collector.exchanges.coinbase.messages import Level, read_trades
@@ -24,21 +25,6 @@ TRADE = (
 STREAMS = [Stream(channel, "BTC/USD") for channel in (Channel.ORDERBOOK, Channel.TRADES, Channel.TICKER)]
 
 
-class HandClock:
-    """A clock turned by hand, in microseconds."""
-
-    us = 1_000_000_000
-
-    def wall_us(self):
-        return self.us
-
-    def capture_us(self):
-        return self.us
-
-    def monotonic(self):
-        return self.us / 1e6
-
-
 class Bench:
     """A recorder of one symbol on a connection, and what it has handed on."""
 
@@ -50,7 +36,7 @@ class Bench:
             products={"BTC/USD": Product("BTC-USD", "BTC-USD")},
             depth=2,
             ends=ends,
-            start=Start(self.clock.us, GapReason.SHUTDOWN, is_first=is_first),
+            start=Start(self.clock.now_us, GapReason.SHUTDOWN, is_first=is_first),
             has_backfill=has_backfill,
         )
         self.streams, self.number = streams, 0
@@ -63,7 +49,7 @@ class Bench:
 
     def frame(self, channel, *events, number=None, session=None):
         """One frame, 1 ms later, numbered as the next one; returns why the connection is of no more use."""
-        self.clock.us += 1000
+        self.clock.now_us += 1000
         if number is None:
             number, self.number = self.number, self.number + 1
         message = {"channel": channel, "timestamp": TIME, "sequence_num": number, "events": events}
@@ -107,7 +93,7 @@ def test_a_number_left_out_is_a_gap_of_every_stream_until_each_is_whole_again():
     bench = Bench()
     bench.subscribed(ticker=["BTC-USD"], market_trades=["BTC-USD"])
     bench.book("snapshot", ("bid", 9, 1))
-    last = bench.clock.us
+    last = bench.clock.now_us
     bench.number += 1
     broken = bench.frame("heartbeats", {})
     assert (broken.reason, broken.detail) == (GapReason.SEQUENCE, "frame 3 follows 1")
@@ -117,12 +103,12 @@ def test_a_number_left_out_is_a_gap_of_every_stream_until_each_is_whole_again():
     assert bench.frame("heartbeats", {}, session=lost) is None
     bench.book("update", ("bid", 9, 2))
     bench.subscribed(market_trades=["BTC-USD"])
-    acknowledged = bench.clock.us
+    acknowledged = bench.clock.now_us
     bench.book("snapshot", ("bid", 9, 3))
     gaps = {gap.channel: (gap.gap_start_us, gap.gap_end_us, gap.reason) for gap in bench.of(GapRecord)}
     assert gaps == {
         "trades": (last, acknowledged, GapReason.SEQUENCE),
-        "orderbook": (last, bench.clock.us, GapReason.SEQUENCE),
+        "orderbook": (last, bench.clock.now_us, GapReason.SEQUENCE),
     }
     assert bench.outcomes() == {"control": 2, "states": 2, "resync": 1, "after_error": 2, "before_snapshot": 1}
     assert bench.tally.reconnects["coinbase"] == 1
