@@ -95,3 +95,20 @@ def test_a_state_that_is_said_again_under_its_id_or_time_need_not_be_kept_again(
     kept = [Kept(STEP_US + 100, (at_ms, 1.5)), Kept(3 * STEP_US + 100, (8, 1.5))]
     found = settle(sent, kept, [], [], proven=True, flush_us=200_000, is_state=True)
     assert len(found.wrong) == wrong
+
+
+@pytest.mark.parametrize(
+    ("at", "gaps", "wrong"),
+    [
+        pytest.param([1, 4], [gap(2, 4)], 0, id="the second, in its gap"),
+        pytest.param([1, 4], [], 1, id="the second, in none"),
+        pytest.param([3, 4], [gap(0, 2)], 0, id="the first, in its gap"),
+        pytest.param([1, 3], [gap(3, 5)], 0, id="the last, in its gap"),
+    ],
+)
+def test_which_of_equal_states_was_lost_is_told_by_when_the_others_came(at, gaps, wrong):
+    equal = [1, 3, 4]
+    sent = [Sent(n * STEP_US, (None if n in equal else n,), None) for n in range(6)]
+    kept = [Kept(n * STEP_US + 100, (None if n in equal else n,)) for n in sorted([*at, 0, 2, 5])]
+    found = settle(sent, kept, gaps, [], proven=True, flush_us=200_000, is_state=False)
+    assert len(found.wrong) == wrong

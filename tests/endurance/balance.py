@@ -1,5 +1,6 @@
 """The balance of a run: `support.account` over a truth file and a whole lake, an instrument at a time, so hours fit."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -40,17 +41,22 @@ class Balance:
         return asdict(self)
 
 
-def balance(truth_file: Path, root: Path, *, flush_s: float, source: str = "ccxt") -> Balance:
-    """Compare what was sent with what was kept. Raises: ManifestError where a segment cannot be believed."""
-    paths = SourcePaths(root, source)
-    manifests = sorted(paths.ready_dir.glob("segment_*.json"))
-    for manifest in manifests:
-        verify(read_manifest(manifest), paths.ready_dir)
-    ledger, account = gaps_of(root, source), NOTHING
+def balance(truth_file: Path, root: Path, *, flush_s: float, native: Collection[str] = ()) -> Balance:
+    """Compare what was sent with what was kept; `native` are the exchanges that are a source of their own.
+
+    Raises: ManifestError where a segment cannot be believed.
+    """
+    sources = ["ccxt", *native]
+    ready = [SourcePaths(root, source).ready_dir for source in sources]
+    manifests = [(manifest, folder) for folder in ready for manifest in sorted(folder.glob("segment_*.json"))]
+    for manifest, folder in manifests:
+        verify(read_manifest(manifest), folder)
+    ledgers, account = {source: gaps_of(root, source) for source in sources}, NOTHING
     frames = _frames(truth_file)
     causes = _causes(truth_file, frames)
     for instrument, its in frames.group_by("exchange", "symbol"):
         exchange = instrument[0]
+        source = exchange if exchange in native else "ccxt"
         sent = sent_of(map(FrameTruth._make, its.iter_rows()), {})
         kept = kept_of(root, source, instrument=instrument)
         for channel in CHANNELS:
@@ -58,7 +64,7 @@ def balance(truth_file: Path, root: Path, *, flush_s: float, source: str = "ccxt
             part = settle(
                 sent.get(stream, []),
                 kept.get(stream, []),
-                ledger.get(stream, []),
+                ledgers[source].get(stream, []),
                 causes[exchange],
                 proven=is_proven(exchange, channel),
                 flush_us=round(flush_s * 1e6),

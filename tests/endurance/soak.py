@@ -47,6 +47,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--exchanges", default="binanceus,okx,binance")
+    parser.add_argument("--native", action="store_true", help="collect Coinbase natively, not through ccxt")
     parser.add_argument("--instruments", type=int, default=100)
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second")
     parser.add_argument("--segment-seconds", type=int, default=60)
@@ -73,7 +74,7 @@ def soak(asked, folder: Path) -> dict:
     scenario = drawn(asked, shares, folder / "faults.yaml")
     exchange = Exchange(asked, shares, scenario, truth)
     try:
-        file = configured(folder, root, exchange.url, shares, asked.segment_seconds)
+        file = configured(folder, root, exchange.url, shares, asked)
         collector = Collector(asked.fluxforge, file, folder / "collector.log")
         try:
             samples = Samples(collector)
@@ -85,7 +86,7 @@ def soak(asked, folder: Path) -> dict:
             collector.kill()
     finally:
         exchange.stop()
-    found = balance(truth, root, flush_s=FLUSH_S)
+    found = balance(truth, root, flush_s=FLUSH_S, native=native_of(asked))
     return judged(asked, samples, queue, stats, collected, found, silent_streams(root))
 
 
@@ -102,19 +103,26 @@ def drawn(asked, shares: dict[str, list[str]], file: Path) -> Path:
     return file
 
 
-def configured(folder: Path, root: Path, url: str, shares: dict[str, list[str]], segment_s: int) -> Path:
+def native_of(asked) -> list[str]:
+    """The exchanges that are a source of their own."""
+    return ["coinbase"] if asked.native else []
+
+
+def configured(folder: Path, root: Path, url: str, shares: dict[str, list[str]], asked) -> Path:
     """The collector's configuration: its defaults, but for where everything is."""
+    native = native_of(asked)
     exchanges = {exchange: {"symbols": symbols, "base_url": url} for exchange, symbols in shares.items()}
     file = folder / "fluxforge.yaml"
     values = {
         "lake": {"root": str(root)},
         "metrics": {"port": 0},
         "ingestion": {
-            "segment_max_seconds": segment_s,
+            "segment_max_seconds": asked.segment_seconds,
             "flush_interval_seconds": FLUSH_S,
             "shutdown_grace_seconds": PATIENCE_S,
         },
-        "exchanges": exchanges,
+        "exchanges": {name: settings for name, settings in exchanges.items() if name not in native},
+        **{name: exchanges[name] for name in native},
     }
     file.write_text(yaml.safe_dump(values))
     return file

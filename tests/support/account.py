@@ -4,8 +4,8 @@ Each state, trade and ticker sent is in bronze once and equal by value, or lies 
 row stands where nothing was lost. Collecting and reading the lake are thin here; `settle` is pure.
 """
 
-from bisect import bisect_left
-from collections import Counter, defaultdict, deque
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -87,17 +87,14 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_stat
     trade) said again at once need not be kept again; where none is sent for seconds, nobody was subscribed.
     """
     wrong = []
-    places = defaultdict(deque)
-    for index, item in enumerate(sent):
-        places[item.key].append(index)
-    known = set(places)
+    known = {item.key for item in sent}
     times = [row.capture_us for row in kept if not row.is_backfilled]
     captured = [None] * len(sent)
     spoilt = 0 if is_book else sum(item.fault == "missing_field" for item in sent)
     changed = 0
-    for row in kept:
-        if places[row.key]:
-            captured[places[row.key].popleft()] = row.capture_us
+    for row, place in zip(kept, _places_of(sent, kept), strict=True):
+        if place is not None:
+            captured[place] = row.capture_us
         elif row.key in known:
             wrong.append(f"kept more often than sent: {row}")
         elif (
@@ -147,6 +144,23 @@ def settle(sent, kept, gaps, causes, *, proven, flush_us, is_book=False, is_stat
         if not any(start <= gap.end_us + SLACK_US and end >= gap.start_us - SLACK_US for start, end in causes):
             wrong.append(f"{gap} where nothing was lost")  # noqa: PERF401
     return Account(len(sent), len(kept), in_gaps, unseen, len(gaps), wrong)
+
+
+def _places_of(sent, kept):
+    """Where in `sent` each row stands, None for one too many; of equal ones, some of them lost, the last before it."""
+    found, places, rows = [None] * len(kept), defaultdict(list), defaultdict(list)
+    for index, item in enumerate(sent):
+        places[item.key].append(index)
+    for number, row in enumerate(kept):
+        rows[row.key].append(number)
+    for key, numbers in rows.items():
+        free, times = places[key], [sent[index].wall_us for index in places[key]]
+        for before, number in reversed([*enumerate(numbers)][: len(free)]):
+            last = max(0, bisect_right(times, kept[number].capture_us + TOGETHER_US, hi=len(free)) - 1)
+            place = max(before, bisect_left(times, times[last], hi=len(free)))  # the first of those sent at once
+            found[number] = free[place]
+            del free[place:]
+    return found
 
 
 def _forgiven_us(sent, times):
