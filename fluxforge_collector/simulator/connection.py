@@ -121,11 +121,11 @@ class Connection:
             event.set()
 
     async def send_queued(self) -> None:
-        """Send what is queued, for ever; the venue's own pings in between."""
+        """Send what is queued until released; the venue's own pings in between."""
         with contextlib.suppress(ConnectionError):
-            while True:
+            while not self._is_released:
                 await self._wait()
-                while self._queue:
+                while self._queue and not self._is_released:
                     await self._send(self._queue.popleft())
                     if self._queued_bytes > _MAX_QUEUED_BYTES:
                         await self.close(WSCloseCode.POLICY_VIOLATION)
@@ -141,8 +141,9 @@ class Connection:
             self._request.transport.abort()
 
     def release(self) -> None:
-        """Let everyone go who waits for this connection's client."""
+        """Let everyone go who waits for this connection's client, and send nothing more."""
         self._is_released = True
+        self._wake.set()
         self._let_go()
 
     def _is_open(self) -> bool:

@@ -26,9 +26,10 @@ from fluxforge_collector.simulator.truth import FrameTruth, Truth
 from fluxforge_collector.simulator.wire import Wire
 
 _POLL_S = 0.01
-
 _SETTLE_S = 5.0
 """How long a client may take to answer for what it was sent."""
+_LAST_FRAME_S = 1.0
+"""How long what is being sent to a client that has left may take."""
 
 
 class Simulator:
@@ -241,7 +242,7 @@ class Simulator:
         self._delivery.connections.append(connection)
         if wire.greeting is not None:
             connection.reply(wire.greeting)
-        tasks = [asyncio.create_task(connection.send_queued()), asyncio.create_task(_end_silent(connection))]
+        sender, ender = asyncio.create_task(connection.send_queued()), asyncio.create_task(_end_silent(connection))
         try:
             async for message in ws:
                 await connection.until_read()
@@ -252,11 +253,13 @@ class Simulator:
                 elif message.type is WSMsgType.PONG:
                     connection.pong(message)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self._delivery.connections.remove(connection)
             connection.release()
+            # cancelled amid a large frame, aiohttp would compress it on, find nobody to tell, and print that
+            await asyncio.wait({sender}, timeout=_LAST_FRAME_S)
+            for task in (sender, ender):
+                task.cancel()
+            await asyncio.gather(sender, ender, return_exceptions=True)
         return ws
 
     def _receive(self, connection: Connection, text: str) -> None:

@@ -1,6 +1,7 @@
 """Faults on command: what they do to frames, and that the real client or its user notices."""
 
 import asyncio
+import gc
 
 import aiohttp
 import ccxt.pro as ccxt
@@ -119,3 +120,22 @@ async def test_a_fault_of_one_exchange_leaves_the_others(client, watching, until
             await until(lambda: other[1])
             await asyncio.sleep(0)
             assert not errors
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_leaves_amid_a_large_frame_leaves_no_error_behind(until):
+    problems = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    async with Simulator(options("okx")) as sim, aiohttp.ClientSession() as session:
+        for _ in range(5):
+            ws = await session.ws_connect(f"{sim.url}/ws.okx.com/ws/v5/public", compress=15, max_msg_size=0)
+            await ws.send_json({"op": "subscribe", "args": [{"channel": "bbo-tbt", "instId": "BTC-USDT"}]})
+            await ws.receive(5)
+            await sim.inject(Fault("oversize"))
+            struck = len(sim.truth.frames())
+            await until(lambda struck=struck: len(sim.truth.frames()) > struck)
+            await sim.inject(Fault("abort"))
+            await until(lambda: sim.stats()["connections"] == 0)
+            await asyncio.sleep(0.3)
+            gc.collect()
+    assert problems == []
