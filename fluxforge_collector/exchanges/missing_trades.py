@@ -140,16 +140,16 @@ def find(
     if missing.is_followed and not missing.after:
         among = [trade for trade in among if trade["timestamp"] <= missing.to_ms]
     chosen = [trade for trade in among if trade["id"] not in known and _is_missing(missing, trade, ids)]
-    placed, at_us = [], start_us
+    # when each would have come, had the connection stood; never outside the gap, at whose start another one came
+    placed, at_us = [], max(start_us, min(start_us + 1, end_us - 1))
     for trade in chosen:
-        # when it would have come, had the connection stood; never outside the gap
         at_us = max(at_us, min(trade["timestamp"] * 1000 + missing.lag_us, end_us - 1))
         placed.append((trade, at_us))
     left = []
     if not has_oldest and not reaches_back(missing, fetched, ids):
         left.append(Left(start_us, placed[0][1] if placed else end_us, _skipped(missing, fetched[0], ids)))
     if not has_newest:
-        left.append(Left(at_us, end_us, None))
+        left.append(Left(placed[-1][1] if placed else start_us, end_us, None))
     if not left and (lost := _not_given(missing, len(chosen), ids)):
         left.append(Left(start_us, end_us, lost))
     return Found(placed, left)

@@ -150,12 +150,12 @@ class KrakenJudge:
     def _find(self, data: Mapping[str, Any], text: str | bytes, *, is_snapshot: bool) -> Finding:
         market = data["symbol"]
         update = Update(market, None, None)
+        if self._texts.get(market) == text:
+            # there are no ids to tell it by; two updates of the same microsecond never have the same changes
+            return Finding(update, Verdict.REPEATS)
         if is_snapshot:
             self._books[market] = TextBook(self._depths.get(market, _KRAKEN_DEPTH), kraken_form)
             _check_number(self._books)
-        elif self._texts.get(market) == text:
-            # there are no ids to tell it by; two updates of the same microsecond never have the same changes
-            return Finding(update, Verdict.REPEATS)
         self._texts[market] = text
         book = self._books[market]
         for side, levels in ((book.bids, data["bids"]), (book.asks, data["asks"])):

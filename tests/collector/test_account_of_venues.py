@@ -41,8 +41,13 @@ class Watch:
         await self._until(lambda: all(self._tally.last_us.get(stream, 0) > from_us for stream in streams), 90)
         await self._until(lambda: self._tally.asked_us.keys() == self._tally.last_us.keys(), 90)
 
-    async def survives(self, kind):
-        """Let a fault happen, to one symbol on all channels where it is of frames, and wait until it is over."""
+    async def survives(self, kind, *, at_first=False):
+        """Let a fault happen, to one symbol on all channels where it is of frames, and wait until it is over.
+
+        `at_first`: to the first frames of new connections.
+        """
+        if at_first:
+            await self._inject("abort", {})
         if kind in FRAME_FAULTS:
             await self._strike_frames(kind)
         elif kind in SOCKET_FAULTS:
@@ -93,7 +98,7 @@ _SETTINGS = {
 def account(config, collecting, until):
     """Collect from venues while faults happen, and balance the account."""
 
-    async def run(venues, kinds, *, seed, far_levels=0):
+    async def run(venues, kinds, *, seed, far_levels=0, at_first=False):
         options = SimulatorOptions(
             seed=seed, speed=1, exchanges=venues, instruments=SYMBOLS, far_levels=far_levels, truth_limit=10**6
         )
@@ -104,7 +109,7 @@ def account(config, collecting, until):
                 watch = Watch(sim, running.tally, venues, until)
                 await watch.is_flowing()
                 for kind in kinds:
-                    await watch.survives(kind)
+                    await watch.survives(kind, at_first=at_first)
                 await sim.pause()
         assert sum(of["received"] for of in running.report.account.values()) == running.report.frames
         assert not {Outcome.NOT_ASKED} & {outcome for _, outcome in running.tally.frames}
@@ -130,6 +135,21 @@ async def test_nothing_is_lost_where_nothing_goes_wrong(account):
     found = await account(VENUES, (), seed=32, far_levels=2000)
     assert found.wrong == []
     assert (found.in_gaps, found.unseen, found.gaps) == (0, 0, 0)
+
+
+@pytest.mark.asyncio
+async def test_every_venue_balances_where_the_first_frames_come_twice_or_not_at_all(account):
+    found = await account(VENUES, ("duplicate", "drop"), seed=33, at_first=True)
+    assert found.wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", FRAME_FAULTS)
+@pytest.mark.parametrize("venue", VENUES)
+async def test_each_venue_balances_for_each_fault_of_first_frames(venue, kind, account):
+    found = await account((venue,), (kind, kind), seed=43, at_first=True)
+    assert found.wrong == []
 
 
 @pytest.mark.slow

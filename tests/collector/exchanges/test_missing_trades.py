@@ -76,6 +76,14 @@ def test_each_is_placed_when_it_would_have_come_and_never_outside_the_gap():
     assert [at_us for _, at_us in found.trades] == [START_US + 100_000, START_US + 5_000_000, END_US - 1]
 
 
+def test_what_stays_lost_before_those_found_has_its_gap_also_where_these_came_as_the_gap_began():
+    """Frames of other streams came on until the gap began, later than the trades of this one by the clock."""
+    known = missing(after=[20], last=5, before=["5"])
+    found = find(known, [trade(n) for n in (8, 9, 20)], "opaque")
+    assert [at_us for _, at_us in found.trades] == [START_US + 1] * 2
+    assert found.left == [Left(START_US, START_US + 1, None)]
+
+
 def test_fills_put_together_under_their_last_id_are_not_fetched_singly():
     known = missing()
     known.note(trade(15, count="3"))
@@ -103,7 +111,7 @@ def test_what_is_chosen_was_never_recorded_and_is_in_order(fetched, first, span)
     assert chosen == sorted(chosen)
     times = [at_us for _, at_us in found.trades]
     assert times == sorted(times)
-    assert all(START_US <= at_us < END_US for at_us in times)
+    assert all(START_US < at_us < END_US for at_us in times)
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,16 @@ def test_kraken_s_book_is_cut_at_the_depth_subscribed_to():
         assert finding.verdict is Verdict.FOLLOWS, finding
 
 
+@pytest.mark.parametrize("kind", ["snapshot", "update"])
+def test_kraken_s_book_that_comes_twice_repeats(kind):
+    """Neither has an id, and a snapshot no time either."""
+    judge = KrakenJudge()
+    judge.look(*kraken([("3", "1")], zlib.crc32(b"31"), "snapshot"))
+    message = kraken([("4", "1")], zlib.crc32(b"41" if kind == "snapshot" else b"4131"), kind)
+    found = [finding.verdict for _ in range(2) for finding in judge.look(*message)]
+    assert found == [Verdict.FOLLOWS, Verdict.REPEATS]
+
+
 def test_kraken_s_update_without_a_snapshot_is_not_whole():
     with pytest.raises(KeyError):
         KrakenJudge().look(*kraken([("3", "1")], 0))

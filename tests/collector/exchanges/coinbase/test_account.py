@@ -37,9 +37,12 @@ TOGETHER = {
 
 @pytest.fixture
 def account(config, collecting, until):
-    """Collect while faults happen, one after the other, on each channel in turn, and balance the account."""
+    """Collect while faults happen, one after the other, on each channel in turn, and balance the account.
 
-    async def run(kinds, *, seed, far_levels=0):
+    `at_first`: each to the first frame of a new connection.
+    """
+
+    async def run(kinds, *, seed, far_levels=0, at_first=False):
         options = SimulatorOptions(
             seed=seed, speed=3, exchanges=("coinbase",), instruments=SYMBOLS, far_levels=far_levels, truth_limit=10**6
         )
@@ -61,6 +64,8 @@ def account(config, collecting, until):
                 await is_flowing()
                 for kind, channel in zip(kinds, itertools.cycle(CHANNELS), strict=False):
                     before = sim.truth.faults[kind]
+                    if at_first:
+                        await sim.inject(Fault("abort"))
                     if kind in FRAME_FAULTS:
                         await sim.inject(Fault(kind, symbol=STRUCK, channel=channel, seconds=0.3))
                         await until(lambda kind=kind, before=before: sim.truth.faults[kind] > before, 90)
@@ -98,6 +103,20 @@ async def test_nothing_is_lost_where_nothing_goes_wrong(account):
     found = await account((), seed=72, far_levels=2000)
     assert found.wrong == []
     assert (found.in_gaps, found.unseen, found.gaps) == (0, 0, 0)
+
+
+@pytest.mark.asyncio
+async def test_the_account_balances_where_the_first_frame_comes_twice_or_not_at_all(account):
+    found = await account(("duplicate", "drop"), seed=75, at_first=True)
+    assert found.wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", FRAME_FAULTS)
+async def test_the_account_balances_for_each_fault_of_a_first_frame(kind, account):
+    found = await account((kind,) * 3, seed=76, at_first=True)
+    assert found.wrong == []
 
 
 @pytest.mark.slow
