@@ -1,4 +1,4 @@
-"""The soak in its short form: all kinds of faults over a few instruments; `make soak` runs it for an hour over a hundred."""
+"""The soak in its short form: faults over a few instruments of four exchanges, Coinbase natively; `make soak` runs it for an hour over a hundred."""
 
 import json
 import subprocess
@@ -11,7 +11,8 @@ from endurance.soak import trend
 
 @pytest.mark.timeout(600)
 def test_what_was_sent_through_faults_is_kept_or_in_a_gap_and_memory_is_bounded(tmp_path):
-    arguments = ["--seconds", "20", "--instruments", "12", "--seed", "3", "--segment-seconds", "10"]
+    exchanges = ["--native", "--exchanges", "binanceus,okx,coinbase,kraken"]
+    arguments = ["--seconds", "20", "--instruments", "12", "--seed", "3", "--segment-seconds", "10", *exchanges]
     done = subprocess.run(
         [sys.executable, "-m", "endurance.soak", *arguments, "--report", tmp_path / "report.json"],
         cwd=Path(__file__).parents[1],
