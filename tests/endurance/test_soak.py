@@ -1,4 +1,7 @@
-"""The soak in its short form: faults over a few instruments of four exchanges, Coinbase natively; `make soak` runs it for an hour over a hundred."""
+"""The soak in its short form: faults over a few instruments of four exchanges, Coinbase among them natively.
+
+`make soak` runs it for an hour over a hundred instruments.
+"""
 
 import json
 import subprocess
