@@ -48,6 +48,7 @@ EVENTS = {
     "not renewed": Event("warning", "New connections did not come up; the old ones stay, and it is tried again soon."),
     "asked and not delivered": Event("error", "A stream never brought anything; it has a gap. Is it still traded?"),
     "trades fetched again": Event("info", "All trades of a gap were had over REST (`trades`); nothing of it is lost."),
+    "trades given up": Event("warning", "Trades of a gap are waited for no longer; a gap row tells of it."),
     "trades missing": Event("warning", "Trades of a gap could not all be had again; a gap row tells of the rest."),
     "trades refused": Event("warning", "An exchange does not give older trades, maybe for want of a key."),
     "trades not fetched yet": Event("warning", "Fetching trades again failed and is tried after `in_s` seconds."),

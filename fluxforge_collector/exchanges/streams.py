@@ -9,7 +9,7 @@ from math import inf
 import structlog
 
 from fluxforge_collector.exchanges.gaps import Gap, GapLedger, Stream
-from fluxforge_collector.exchanges.missing_trades import Found, Missing, last_of
+from fluxforge_collector.exchanges.missing_trades import Found, Left, Missing, last_of
 from fluxforge_collector.exchanges.sound import is_sound, sound_ticker
 from fluxforge_collector.exchanges.surroundings import Ends, LastTrades, Start
 from fluxforge_collector.exchanges.trade_pages import Trade
@@ -22,6 +22,10 @@ UNSOUND = "a price or size that is not finite and above zero"
 _REMEMBERED_TRADES = 500
 """More than any exchange says again to whoever subscribes; each takes some 85 bytes."""
 _SAID = slice(TickerRecord._fields.index("bid"), TickerRecord._fields.index("seq"))
+MOST_MISSING = 8
+"""Gaps of a stream that wait to be fetched again: where more end before an exchange answers, the first is left."""
+MOST_AFTER = 10_000
+"""Trades since a gap that an exchange does not give again: each is remembered by its id, so it is left as well."""
 LONGEST_FETCH_US = 3_600_000_000
 """Trades of a longer gap are not fetched again: silver looks back as far for a trade that comes twice."""
 
@@ -157,6 +161,8 @@ class Streams:
         """A trade was recorded: what is fetched again for its stream ends before it."""
         for missing in self._missing_of(stream):
             missing.note(trade)
+            if len(missing.after) > MOST_AFTER:
+                self._leave(missing)
 
     def _missing_of(self, stream: Stream) -> list[Missing]:
         return [missing for missing in self.missing if missing.stream == stream]
@@ -181,6 +187,14 @@ class Streams:
             return
         missing.end(gap, end_us)
         self.missing.append(missing)
+        waiting = self._missing_of(stream)
+        if len(waiting) > MOST_MISSING:
+            self._leave(waiting[0])
+
+    def _leave(self, missing: Missing) -> None:
+        """Wait no longer for the trades of a gap: they stay lost."""
+        log.warning("trades given up", exchange=self._exchange, symbol=missing.stream.symbol)
+        self.restore(missing, [], Found([], [Left(missing.gap.start_us, missing.end_us, None)]))
 
     def restore(self, missing: Missing, records: list[TradeRecord], found: Found) -> None:
         """Trades were fetched again: hand them on, and say what of their gap remains."""

@@ -58,12 +58,14 @@ class TradeBackfill:
     async def run(self) -> None:
         """Fill gaps of trades once they have ended."""
         loop = asyncio.get_running_loop()
-        waiting: dict[Missing, float] = {}
+        due_s: dict[Missing, float] = {}
         while True:
             await asyncio.sleep(_POLL_S)
-            for missing in list(self._recorder.missing):
-                if loop.time() >= waiting.setdefault(missing, loop.time() + self._settle_s):
-                    del waiting[missing]
+            settled_s = loop.time() + self._settle_s
+            due_s = {missing: due_s.get(missing, settled_s) for missing in self._recorder.missing}
+            for missing, at_s in due_s.items():
+                # what was given up meanwhile is missing no longer
+                if loop.time() >= at_s and missing in self._recorder.missing:
                     await self._fill(missing)
 
     async def _fill(self, missing: Missing) -> None:

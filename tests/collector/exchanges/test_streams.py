@@ -7,7 +7,7 @@ import pytest
 from fluxforge_collector.clock import SystemClock
 from fluxforge_collector.exchanges.gaps import Stream
 from fluxforge_collector.exchanges.missing_trades import Found, Left
-from fluxforge_collector.exchanges.streams import Seen, Streams
+from fluxforge_collector.exchanges.streams import MOST_AFTER, MOST_MISSING, Seen, Streams
 from fluxforge_collector.exchanges.surroundings import Ends, Start
 from fluxforge_collector.metrics import Tally
 from fluxforge_collector.records import Channel, GapReason, TradeRecord
@@ -39,6 +39,42 @@ def test_trades_missing_of_a_symbol_that_was_delisted_meanwhile_are_told_of():
         (20, 30, GapReason.STALE),
     ]
     assert streams.missing == []
+
+
+@pytest.fixture
+def bench():
+    """A stream of trades that are fetched again, its clock's first instant, and what is emitted and told."""
+    stream, out, count = Stream(Channel.TRADES, "BTC/USD"), [], itertools.count().__next__
+    ends = Ends(SystemClock(), out.append, count, count, Tally())
+    now_us = ends.clock.capture_us()
+    start = Start(now_us, GapReason.CRASH, is_first=False)
+    streams = Streams("coinbase", [stream], ends=ends, start=start, has_backfill=True)
+    streams.close_gap(stream, now_us + 1)
+    return streams, stream, now_us, out
+
+
+def test_gaps_that_end_sooner_than_trades_are_fetched_do_not_pile_up(bench):
+    streams, stream, now_us, out = bench
+    for number in range(1, 2 * MOST_MISSING):
+        streams.open_gap(stream, now_us + 10 * number, GapReason.DISCONNECT)
+        streams.close_gap(stream, now_us + 10 * number + 5)
+    assert len(streams.missing) == MOST_MISSING
+    assert [(gap.gap_start_us - now_us, gap.gap_end_us - now_us, gap.lost) for gap in out[:3]] == [
+        (0, 1, None), (10, 15, None), (20, 25, None)
+    ]  # fmt: skip
+    assert len(out) + len(streams.missing) == 2 * MOST_MISSING, "each is told of, or waits"
+
+
+def test_trades_are_not_remembered_for_ever_for_a_gap_that_nobody_fetches(bench):
+    streams, stream, now_us, out = bench
+    streams.open_gap(stream, now_us + 10, GapReason.DISCONNECT)
+    streams.close_gap(stream, now_us + 15)
+    for number in range(MOST_AFTER):
+        streams.note(stream, {"id": str(number)})
+    assert (len(streams.missing), len(out)) == (1, 1)
+    streams.note(stream, {"id": "one more"})
+    assert streams.missing == []
+    assert [(gap.gap_start_us - now_us, gap.reason, gap.lost) for gap in out[1:]] == [(10, GapReason.DISCONNECT, None)]
 
 
 @pytest.mark.parametrize("is_open", [False, True], ids=["after", "before"])
