@@ -140,7 +140,7 @@ def find(
     if missing.is_followed and not missing.after:
         among = [trade for trade in among if trade["timestamp"] <= missing.to_ms]
     chosen = [trade for trade in among if trade["id"] not in known and _is_missing(missing, trade, ids)]
-    # when each would have come, had the connection stood; never outside the gap, at whose start another one came
+    # when each would have come, had the connection stood; never outside the gap, nor at its start, when a frame came
     placed, at_us = [], max(start_us, min(start_us + 1, end_us - 1))
     for trade in chosen:
         at_us = max(at_us, min(trade["timestamp"] * 1000 + missing.lag_us, end_us - 1))

@@ -64,12 +64,13 @@ class TradeBackfill:
             settled_s = loop.time() + self._settle_s
             due_s = {missing: due_s.get(missing, settled_s) for missing in self._recorder.missing}
             for missing, at_s in due_s.items():
-                # what was given up meanwhile is missing no longer
                 if loop.time() >= at_s and missing in self._recorder.missing:
                     await self._fill(missing)
 
     async def _fill(self, missing: Missing) -> None:
         found = await self._fetch(missing)
+        if missing not in self._recorder.missing:
+            return  # given up meanwhile: a gap row has told of it
         self._recorder.restore(missing, found)
         symbol, trades = missing.stream.symbol, len(found.trades)
         if found.left:

@@ -151,7 +151,8 @@ class KrakenJudge:
         market = data["symbol"]
         update = Update(market, None, None)
         if self._texts.get(market) == text:
-            # there are no ids to tell it by; two updates of the same microsecond never have the same changes
+            # there are no ids to tell it by; two updates of the same microsecond never have the same changes, and a
+            # snapshot that nothing has followed is the state known already
             return Finding(update, Verdict.REPEATS)
         if is_snapshot:
             self._books[market] = TextBook(self._depths.get(market, _KRAKEN_DEPTH), kraken_form)

@@ -78,13 +78,9 @@ def test_trades_are_not_remembered_for_ever_for_a_gap_that_nobody_fetches(bench)
 
 
 @pytest.mark.parametrize("is_open", [False, True], ids=["after", "before"])
-def test_trades_fetched_for_one_gap_are_not_fetched_for_the_next(is_open):
+def test_trades_fetched_for_one_gap_are_not_fetched_for_the_next(is_open, bench):
     """However many they are: more than are remembered by their ids. The next one opens before they came, or after."""
-    stream, count = Stream(Channel.TRADES, "BTC/USD"), itertools.count().__next__
-    ends = Ends(SystemClock(), lambda _: None, count, count, Tally())
-    now_us = ends.clock.capture_us()
-    start = Start(now_us, GapReason.CRASH, is_first=False)
-    streams = Streams("coinbase", [stream], ends=ends, start=start, has_backfill=True)
+    streams, stream, now_us, _ = bench
 
     def record(number):
         at_us = now_us + number * 1000

@@ -1,7 +1,17 @@
 """Trades that a connection did not bring, fetched again by the real client from the simulated exchange."""
 
-import pytest
+import asyncio
+from types import SimpleNamespace
+from typing import ClassVar
 
+import pytest
+import structlog
+
+from fluxforge_collector.exchanges.gaps import Gap, Stream
+from fluxforge_collector.exchanges.missing_trades import Missing
+from fluxforge_collector.exchanges.trade_backfill import TradeBackfill
+from fluxforge_collector.exchanges.trade_pages import History
+from fluxforge_collector.records import Channel, GapReason
 from fluxforge_collector.simulator import Fault, Simulator, SimulatorOptions
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -110,3 +120,28 @@ async def test_a_gap_told_of_while_it_is_open_is_taken_back_when_all_came(config
         (back,) = [gap for gap in of(gaps, symbol) if gap["lost"] == 0]
         assert back["gap_start"] == min(gap["gap_start"] for gap in told)
         assert back["gap_end"] == max(gap["gap_end"] for gap in told)
+
+
+@pytest.mark.asyncio
+async def test_what_is_given_up_while_it_is_fetched_is_not_said_to_have_come(until):
+    stream = Stream(Channel.TRADES, "BTC/USDT")
+    missing = Missing(stream, Gap(0, GapReason.DISCONNECT, None), None, frozenset())
+
+    class Source:
+        markets: ClassVar = {stream.symbol: {}}
+        last_response_headers = None
+        is_asked = False
+
+        async def fetch_trades(self, *_):
+            recorder.missing.clear()
+            self.is_asked = True
+            return []
+
+    source, recorder = Source(), SimpleNamespace(exchange="x", missing=[missing])
+    with structlog.testing.capture_logs() as said:
+        task = asyncio.create_task(TradeBackfill(source, recorder, History(), settle_s=0).run())
+        await until(lambda: source.is_asked or task.done())
+        await asyncio.sleep(0.05)
+    assert not task.done(), "there is nothing to restore it in"
+    assert said == []
+    task.cancel()
