@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fluxforge_collector.exchanges.gaps import Gap, Stream
+from fluxforge_collector.exchanges.last_ids import LastIds
 from fluxforge_collector.exchanges.trade_pages import Ids, Trade
 from fluxforge_collector.records import TradeRecord
 
@@ -28,7 +29,7 @@ class Missing:
     stream: Stream
     gap: Gap
     last: TradeRecord | None
-    before: frozenset[str]
+    before: LastIds
     end_us: int = 0
     after: set[str] = field(default_factory=set)
     first: int | None = None
@@ -37,7 +38,9 @@ class Missing:
 
     def learn(self, records: Sequence[TradeRecord]) -> None:
         """Trades were recorded that were fetched for the gap before this one: it begins after them."""
-        self.before |= {record.trade_id for record in records if record.trade_id is not None}
+        for record in records:
+            if record.trade_id is not None:
+                self.before.add(record.trade_id)
         self.last = last_of(self.last, records)
 
     def end(self, gap: Gap, end_us: int) -> None:
@@ -54,6 +57,10 @@ class Missing:
         if number is not None:
             fills = int(info.get("count") or 1) if isinstance(info, Mapping) else 1
             self.first = min(number - fills + 1, number if self.first is None else self.first)
+
+    def knows(self, trade_id: str) -> bool:
+        """Whether a trade was recorded, before the gap or since."""
+        return trade_id in self.after or trade_id in self.before
 
     @property
     def lag_us(self) -> int:
@@ -131,15 +138,14 @@ def find(
     `has_oldest` says that the exchange has no older ones, `has_newest` that it had no newer ones.
     """
     start_us, end_us = missing.gap.start_us, missing.end_us
-    known = missing.before | missing.after
-    if not any(trade["id"] in known for trade in fetched):
+    if not any(missing.knows(trade["id"]) for trade in fetched):
         return Found([], [Left(start_us, end_us, None)])
     # without numbers it is the first trade recorded since that says where the gap ends; clocks only estimate it
     until = next((index for index, trade in enumerate(fetched) if trade["id"] in missing.after), len(fetched))
     among = fetched[:until] if ids == "opaque" else fetched
     if missing.is_followed and not missing.after:
         among = [trade for trade in among if trade["timestamp"] <= missing.to_ms]
-    chosen = [trade for trade in among if trade["id"] not in known and _is_missing(missing, trade, ids)]
+    chosen = [trade for trade in among if not missing.knows(trade["id"]) and _is_missing(missing, trade, ids)]
     # when each would have come, had the connection stood; never outside the gap, nor at its start, when a frame came
     placed, at_us = [], max(start_us, min(start_us + 1, end_us - 1))
     for trade in chosen:

@@ -9,6 +9,7 @@ from math import inf
 import structlog
 
 from fluxforge_collector.exchanges.gaps import Gap, GapLedger, Stream
+from fluxforge_collector.exchanges.last_ids import LastIds
 from fluxforge_collector.exchanges.missing_trades import Found, Left, Missing, last_of
 from fluxforge_collector.exchanges.sound import is_sound, sound_ticker
 from fluxforge_collector.exchanges.surroundings import Ends, LastTrades, Start
@@ -19,8 +20,6 @@ from fluxforge_collector.records import Channel, GapReason, Record, TickerRecord
 log = structlog.get_logger()
 
 UNSOUND = "a price or size that is not finite and above zero"
-_REMEMBERED_TRADES = 500
-"""More than any exchange says again to whoever subscribes; each takes some 85 bytes."""
 _SAID = slice(TickerRecord._fields.index("bid"), TickerRecord._fields.index("seq"))
 MOST_MISSING = 8
 """Gaps of a stream that wait to be fetched again: where more end before an exchange answers, the first is left."""
@@ -46,7 +45,7 @@ class Seen:
     flows: bool = False
     ticker: TickerRecord | None = None
     last_trade: TradeRecord | None = None
-    trade_ids: dict[str, None] = field(default_factory=dict)  # in the order in which they came
+    trade_ids: LastIds = field(default_factory=LastIds)
 
     def is_same_ticker(self, record: TickerRecord) -> bool:
         """Whether a ticker says what the last one said, of the same instant; from now on it is the last."""
@@ -57,14 +56,8 @@ class Seen:
         """Whether a trade was among the last ones; from now on it is."""
         if trade_id in self.trade_ids:
             return True
-        if len(self.trade_ids) == _REMEMBERED_TRADES:
-            del self.trade_ids[next(iter(self.trade_ids))]
-        self.trade_ids[trade_id] = None
+        self.trade_ids.add(trade_id)
         return False
-
-    def forget(self, trade_id: str) -> None:
-        """A trade was not recorded after all: it may come again."""
-        del self.trade_ids[trade_id]
 
 
 class Streams:
@@ -95,10 +88,9 @@ class Streams:
         """Miss the trades since those of an earlier run."""
         seen = self._seen[stream]
         seen.last_trade = earlier.last
-        for trade_id in earlier.ids:
-            seen.is_repeated(trade_id)
+        seen.trade_ids = LastIds(earlier.ids)
         gap = Gap(earlier.since_us, self._start.reason, None)
-        self._broken[stream] = Missing(stream, gap, earlier.last, frozenset(earlier.ids))
+        self._broken[stream] = Missing(stream, gap, earlier.last, seen.trade_ids.copy())
 
     def __contains__(self, stream: Stream) -> bool:
         return stream in self._seen
@@ -125,7 +117,7 @@ class Streams:
                 "record not kept", exchange=self._exchange, channel=stream.channel, symbol=stream.symbol, why=UNSOUND
             )
             if isinstance(record, TradeRecord) and record.trade_id is not None:
-                seen.forget(record.trade_id)
+                seen.trade_ids.discard(record.trade_id)  # it may come again
             self.open_gap(stream, seen.last_us or capture_us, GapReason.BAD_FRAME, UNSOUND)
             return False
         if stream in self._gaps:
@@ -175,7 +167,7 @@ class Streams:
             for before in self._missing_of(stream):
                 before.is_followed = True
             gap = Gap(start_us, reason, detail)
-            self._broken[stream] = Missing(stream, gap, seen.last_trade, frozenset(seen.trade_ids))
+            self._broken[stream] = Missing(stream, gap, seen.last_trade, seen.trade_ids.copy())
 
     def close_gap(self, stream: Stream, end_us: int) -> None:
         """A stream is whole again; its trades may be fetched again first."""

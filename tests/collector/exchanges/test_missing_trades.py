@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluxforge_collector.exchanges.gaps import Gap, Stream
+from fluxforge_collector.exchanges.last_ids import LastIds
 from fluxforge_collector.exchanges.missing_trades import Left, Missing, by_time, find, last_of
 from fluxforge_collector.records import Channel, GapReason, TradeRecord
 
@@ -27,7 +28,7 @@ def recorded(number, name=None):
 
 
 def missing(after=(), last=10, before=("9", "10")):
-    gap = Missing(BTC, Gap(START_US, GapReason.DISCONNECT, None), last and recorded(last), frozenset(before), END_US)
+    gap = Missing(BTC, Gap(START_US, GapReason.DISCONNECT, None), last and recorded(last), LastIds(before), END_US)
     for number in after:
         gap.note(trade(number))
     return gap
@@ -92,9 +93,7 @@ def test_fills_put_together_under_their_last_id_are_not_fetched_singly():
 
 
 def test_opaque_ids_are_told_apart_by_what_was_recorded_and_by_time():
-    known = Missing(
-        BTC, Gap(START_US, GapReason.DISCONNECT, None), recorded(10, "j"), frozenset("ij"), END_US, set("no")
-    )
+    known = Missing(BTC, Gap(START_US, GapReason.DISCONNECT, None), recorded(10, "j"), LastIds("ij"), END_US, set("no"))
     names = "hijklmno"
     found = find(known, [trade(8 + i, name) for i, name in enumerate(names)], "opaque")
     assert [trade["id"] for trade, _ in found.trades] == ["k", "l", "m"]

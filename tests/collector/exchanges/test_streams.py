@@ -19,7 +19,6 @@ def test_a_trade_is_repeated_while_it_is_among_the_last_five_hundred():
     assert seen.is_repeated("0")
     assert not seen.is_repeated("500")
     assert not seen.is_repeated("0"), "forgotten when as many others had come"
-    assert len(seen.trade_ids) == 500
 
 
 def test_trades_missing_of_a_symbol_that_was_delisted_meanwhile_are_told_of():

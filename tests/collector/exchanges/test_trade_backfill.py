@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from fluxforge_collector.exchanges.gaps import Gap, Stream
+from fluxforge_collector.exchanges.last_ids import LastIds
 from fluxforge_collector.exchanges.missing_trades import Missing
 from fluxforge_collector.exchanges.trade_backfill import TradeBackfill
 from fluxforge_collector.exchanges.trade_pages import History
@@ -125,7 +126,7 @@ async def test_a_gap_told_of_while_it_is_open_is_taken_back_when_all_came(config
 @pytest.mark.asyncio
 async def test_what_is_given_up_while_it_is_fetched_is_not_said_to_have_come(until):
     stream = Stream(Channel.TRADES, "BTC/USDT")
-    missing = Missing(stream, Gap(0, GapReason.DISCONNECT, None), None, frozenset())
+    missing = Missing(stream, Gap(0, GapReason.DISCONNECT, None), None, LastIds())
 
     class Source:
         markets: ClassVar = {stream.symbol: {}}
