@@ -36,6 +36,8 @@ def command(file: Path | None, sources: str | None, seconds: float | None, *, as
 
     Ctrl-C or SIGTERM stops in order, with everything sealed; a second one ends at once, and the next start recovers.
     """
+    _spare_memory()
+
     from fluxforge_collector.config.load import load_config
     from fluxforge_collector.logs import set_up_logging
 
@@ -67,8 +69,6 @@ def _run(config: Config, sources: list[str] | None, seconds: float | None, *, is
     from fluxforge_collector.metrics import Tally
     from fluxforge_collector.service import collect
 
-    _spare_memory()
-
     async def run() -> CollectReport:
         stop, tally = asyncio.Event(), Tally()
         _stop_on_signals(stop)
@@ -84,16 +84,18 @@ def _run(config: Config, sources: list[str] | None, seconds: float | None, *, is
 
 
 def _spare_memory() -> None:
-    """Have one pool of memory for all that is freed, which the end of a seal gives back to the system."""
+    """Have one pool of memory for all that is freed, which the end of a seal gives back to the system.
+
+    To be called before anything imports Arrow, which chooses its own as it is loaded.
+    """
     import ctypes
     import gc
 
-    import pyarrow as pa
-
     # records live for milliseconds and make no cycles: what garbage there is, each rotation collects
     gc.set_threshold(50_000, 20, 50)
-    # Arrow's own pool would keep the peak of each seal beside malloc's free memory, and malloc one for each thread
-    pa.set_memory_pool(pa.system_memory_pool())
+    # Arrow's own pool would keep the peak of each seal beside malloc's free memory, and malloc one for each thread;
+    # what pyarrow can set later, Arrow's writers of files do not use
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
     with contextlib.suppress(AttributeError):  # not glibc
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_ARENA_MAX, 1)

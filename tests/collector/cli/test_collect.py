@@ -29,3 +29,19 @@ def test_large_pieces_of_memory_go_back_whatever_was_freed_before_and_lies_betwe
     found = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True).stdout
     taken, held = map(int, found.split())
     assert held < taken / 10
+
+
+POOL = """
+from fluxforge_collector.cli import main
+try:
+    main(["collect", "--config", "none.yaml"])
+except SystemExit:
+    import pyarrow
+    print(pyarrow.default_memory_pool().backend_name)
+"""
+
+
+def test_arrow_has_no_pool_of_its_own():
+    """It would keep what each seal took beside what malloc has free."""
+    done = subprocess.run([sys.executable, "-c", POOL], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["system"], done.stderr
