@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from typing import Self
 
 _MOST = 500
@@ -43,9 +44,7 @@ class LastIds:
 
     def copy(self) -> Self:
         """The same ids, apart."""
-        other = type(self)()
-        other._words[:], other._place = self._words, self._place
-        return other
+        return deepcopy(self)
 
     def _put(self, place: int, value: int) -> None:
         self._words[place : place + _WORD] = _word(value)

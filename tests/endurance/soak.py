@@ -245,25 +245,31 @@ def trend(at_s: list[float], rss_mb: list[float]) -> dict:
     The floor is the least of each two minutes, after a seal has given back what was free: a leak raises it, what is
     held for a moment does not. In the first half what is bounded fills, such as the last trades of quiet instruments.
     """
-    half = next(place for place, at in enumerate(at_s) if at >= at_s[-1] / 2)
-    floors: dict[int, tuple[float, float]] = {}
-    for at, mb in zip(at_s[half:], rss_mb[half:], strict=True):
-        place = int(at // FLOOR_S)
-        floors[place] = min(floors.get(place, (mb, at)), (mb, at))
+    half_s = at_s[-1] / 2
+    floors = floors_of(at_s, rss_mb)
+    later = [(at, mb) for at, mb in floors if at >= half_s]
     slope, noise = 0.0, 0.0
-    if len(floors) > MOST_FEW:
-        mbs, ats = zip(*floors.values(), strict=True)
-        slope, start = linear_regression(ats, mbs)
-        noise = stdev(mb - start - slope * at for mb, at in floors.values())
+    if len(later) > MOST_FEW:
+        slope, start = linear_regression(*zip(*later, strict=True))
+        noise = stdev(mb - start - slope * at for at, mb in later)
     return {
         "median_mb": round(median(rss_mb), 1),
         "peak_mb": round(max(rss_mb), 1),
-        "floors_from_s": round(at_s[half]),
-        "floors_mb": [round(mb, 1) for mb, _ in floors.values()],
+        "floors_mb": [round(mb, 1) for _, mb in floors],
+        "floors_judged": len(later),
         "slope_mb_per_hour": round(slope * 3600, 2),
-        "growth_mb": round(slope * (at_s[-1] - at_s[half]), 2),
+        "growth_mb": round(slope * half_s, 2),
         "noise_mb": round(noise, 2),
     }
+
+
+def floors_of(at_s: list[float], rss_mb: list[float]) -> list[tuple[float, float]]:
+    """The least of each two minutes, with its time."""
+    floors: dict[int, tuple[float, float]] = {}
+    for at, mb in zip(at_s, rss_mb, strict=True):
+        place = int(at // FLOOR_S)
+        floors[place] = min(floors.get(place, (mb, at)), (mb, at))
+    return [(at, mb) for mb, at in floors.values()]
 
 
 def judged(
