@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 from typing import Self
 
-_MOST = 500
+MOST_IDS = 500
 """More than any exchange says again to whoever subscribes."""
 _WORD = 8
 _NONE = -1
@@ -32,7 +32,7 @@ class LastIds:
     def add(self, trade_id: str) -> None:
         """Remember one more; the oldest is forgotten."""
         if not self._words:
-            self._words.extend(_word(_NONE) * _MOST)
+            self._words.extend(_word(_NONE) * MOST_IDS)
         self._put(self._place, hash(trade_id))
         self._place = (self._place + _WORD) % len(self._words)
 

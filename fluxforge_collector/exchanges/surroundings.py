@@ -43,7 +43,7 @@ class Connection:
 
 
 class LastTrades(NamedTuple):
-    """What an earlier run recorded last of an instrument's trades: the last one, and the ids about then in order.
+    """What an earlier run recorded last of an instrument's trades: the last one, and the last ids in order.
 
     `since_us` is since when trades may be missing, capture time in microseconds.
     """

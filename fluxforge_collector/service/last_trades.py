@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import structlog
 
 from fluxforge_collector.errors import DataError
+from fluxforge_collector.exchanges.last_ids import MOST_IDS
 from fluxforge_collector.exchanges.streams import LONGEST_FETCH_US
 from fluxforge_collector.exchanges.surroundings import LastTrades
 from fluxforge_collector.instruments import Instrument
@@ -82,7 +83,7 @@ def _record(row: Mapping[str, Any]) -> TradeRecord:
 
 def _last(records: list[TradeRecord], last: Manifest) -> LastTrades:
     records = sorted(records, key=lambda record: (record.capture_us, record.seq))
-    newest, ids = records[-1], tuple(record.trade_id for record in records if record.trade_id is not None)
+    newest, ids = records[-1], tuple(record.trade_id for record in records if record.trade_id is not None)[-MOST_IDS:]
     # whoever died has told, for each stream, of the time since its last record or the segment's start
     since_us = last.to_us if last.final else max(newest.capture_us, last.from_us)
     return LastTrades(newest, ids, since_us)

@@ -78,6 +78,11 @@ def test_trades_fetched_again_are_not_the_last_ones_for_they_stand_in_a_later_se
     assert found(paths, BTC)[BTC][:2] == ("9", ("5", "12", "9"))
 
 
+def test_no_more_ids_are_held_than_are_remembered(lake):
+    paths = lake(*(trade(number, 1)._replace(seq=1) for number in range(600)))
+    assert found(paths, BTC)[BTC][1] == tuple(str(number) for number in range(100, 600))
+
+
 def test_segments_that_have_landed_are_found_where_they_stand(lake):
     paths = lake(trade(1, 1))
     (manifest,) = paths.ready_dir.glob("*.json")
