@@ -95,7 +95,7 @@ def _spare_memory() -> None:
     gc.set_threshold(50_000, 20, 50)
     # Arrow's own pool would keep the peak of each seal beside malloc's free memory, and malloc one for each thread;
     # what pyarrow can set later, Arrow's writers of files do not use
-    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     with contextlib.suppress(AttributeError):  # not glibc
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_ARENA_MAX, 1)
