@@ -47,8 +47,8 @@ def _path(values: Float64Array, top: int) -> str:
     low, high = _range(values)
     shown = np.full(len(values), -1)
     is_known = np.isfinite(values)
-    scale = (_HEIGHT - 2) / (high - low) if high > low else 0.0
-    shown[is_known] = np.rint(top + _HEIGHT - 1 - (values[is_known] - low) * scale).astype(int)
+    share = (values[is_known] - low) / ((high - low) or 1.0)
+    shown[is_known] = np.rint(top + _HEIGHT - 1 - share * (_HEIGHT - 2)).astype(int)
     step = max(1, _WIDTH // max(1, len(values) - 1))
     text, before = "", -1
     for column, y in enumerate(shown.tolist()):
